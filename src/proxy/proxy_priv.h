@@ -1,0 +1,118 @@
+/* What the files of src/proxy share about the process-wide side. */
+#pragma once
+#include "proxy/filter.h"
+#include "proxy/proxy.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+struct listener_metrics {
+    struct metric_series *connections, *active, *rejected[4], *tls_failed, *abuse, *bytes_in, *bytes_out;
+};
+struct runtime_listener {
+    const struct listener *conf;
+    union addr addr;
+    struct tls_ctx *tls;
+    struct listener_metrics metrics;
+    struct log_file *log;      /* NULL: no access log */
+    uint32_t log_sample;       /* ppm */
+};
+/* Everything the proxy derives from a world, made before the swap and freed with it. */
+struct runtime {
+    struct arena arena;
+    struct world *world;
+    struct runtime_listener *listeners; /* as world_listeners */
+    size_t n_listeners;
+    struct cluster_runtime *clusters;   /* by cluster.index */
+    size_t n_clusters;
+    uint64_t generation;
+};
+/* Filters of a policy set, in request order; hangs on policy_set.runtime. */
+struct policy_runtime {
+    size_t n;
+    struct filter *v;
+};
+struct runtime *runtime_new(struct proxy *p, struct world *w, struct errors *e);
+void runtime_free(struct runtime *r);
+
+/* A listening address and its sockets, one a worker. Main thread. */
+struct bound {
+    struct list link;
+    struct str name;    /* listener name */
+    struct str address; /* as written */
+    union addr real;
+    int *fd;            /* per worker; -1 once handed over */
+    bool fresh, keep;
+};
+struct retired {
+    struct retired *next;
+    void (*fn)(void *p);
+    void *p;
+    uint64_t turns[METRIC_MAX_WORKERS];
+};
+struct reload_status {
+    uint64_t ok, failed;
+    int64_t last_wall;
+    bool last_ok;
+    char error[1024]; /* first errors of the last failure, "" */
+};
+struct proxy {
+    struct proxy_conf conf;
+    proxy_load_fn *load;
+    void *load_arg;
+    void (*on_reload)(void *arg, bool ok, const struct errors *e);
+    void *on_reload_arg;
+    struct loop *loop; /* the main thread's: signals, status, health checks, DNS */
+    struct worker *workers;
+    unsigned n_workers;
+    struct runtime *runtime; /* current */
+    _Atomic(struct runtime *) published;
+    _Atomic uint64_t generation;
+    struct list bound;
+    struct retired *retired;
+    struct status_server *status;
+    struct log_writer *log_writer;
+    struct signals *signals;
+    struct timer tick;
+    struct reload_status reload;
+    int64_t started_wall;
+    bool running, draining;
+    int exit_code;
+    int64_t drain_deadline;
+    _Atomic uint32_t shed;
+    int signals_seen;
+};
+void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr); /* frees ptr after every worker has turned; main thread */
+void proxy_wake_workers(struct proxy *p);
+
+/* health.c, dns_endpoints.c: main thread */
+void health_adopt(struct proxy *p, struct runtime *r);
+void health_stop(struct cluster_state *s);
+void endpoints_adopt(struct proxy *p, struct runtime *r);
+void dns_endpoints_stop(struct cluster_state *s);
+
+/* status.c */
+struct status_server *status_open(struct proxy *p, struct str address, struct errors *e);
+void status_free(struct status_server *s);
+
+/* telemetry.c */
+struct exchange;
+void telemetry_exchange(struct exchange *x);      /* metrics of a finished exchange */
+void telemetry_listener(struct listener_metrics *m, const struct listener *l);
+void telemetry_count_fail(struct worker *w, const char *why);
+
+/* access_log.c */
+struct log_writer *log_writer_new(void);
+void log_writer_free(struct log_writer *w); /* writes what is queued */
+struct log_file *log_writer_file(struct log_writer *w, struct str path, struct errors *e); /* "" = standard output; same path, same file */
+struct log_buffer *log_buffer_new(struct log_writer *w);
+void log_buffer_free(struct log_buffer *b);
+void log_buffer_turn(struct log_buffer *b); /* hands full lines over; once a turn */
+void access_log_exchange(struct exchange *x);
+struct raw_log {
+    struct str listener, route, service, endpoint, client, sni, tls;
+    uint64_t bytes_in, bytes_out;
+    int64_t start_wall, duration_ns;
+    const char *why;
+};
+void access_log_raw(struct worker *w, const struct runtime_listener *l, const struct raw_log *r);
+uint64_t log_writer_dropped(const struct log_writer *w);
