@@ -17,6 +17,7 @@ struct http_message {
     struct str path, query; /* views of target; query without the '?' */
     struct str reason;      /* responses */
     struct str upgrade;     /* Upgrade value when the connection asks for it, or h2's :protocol */
+    struct str raw;         /* the bytes the slices point into, when they are one block: message_own copies them at once. {NULL, 0}: slice by slice */
     struct headers headers; /* all of them; hop-by-hop and framing ones flagged HDR_F_HOP */
     uint64_t length;        /* of BODY_LENGTH */
     uint16_t status;

@@ -1,0 +1,282 @@
+/* The field block of an HTTP/1 head (RFC 9112 section 5) and the fields that frame and steer:
+   Connection, Content-Length, Transfer-Encoding, Upgrade. Pure; any thread. */
+#include "codec/h1_priv.h"
+
+/* Options beyond the known ones in all Connection fields of a message; each costs a walk over its
+ * fields. */
+enum { NOMINATED_MAX = 32 };
+
+#define HOP HDR_F_HOP
+static const uint8_t hop[HDR_COUNT] = {
+    [HDR_CONNECTION] = HOP,
+    [HDR_KEEP_ALIVE] = HOP,
+    [HDR_PROXY_CONNECTION] = HOP,
+    [HDR_TRANSFER_ENCODING] = HOP,
+    [HDR_CONTENT_LENGTH] = HOP,
+    [HDR_TE] = HOP,
+    [HDR_UPGRADE] = HOP,
+    [HDR_HTTP2_SETTINGS] = HOP,
+    /* RFC 9110 section 11.7: these apply to the next proxy only, and we are it. */
+    [HDR_PROXY_AUTHENTICATE] = HOP,
+    [HDR_PROXY_AUTHORIZATION] = HOP,
+};
+
+/* Fields that no Connection option may take away: a client could hide them from the upstream, or
+   strip what a proxy before us has added. Prefixes and names without an id are in end_to_end_name.
+ */
+static const uint64_t end_to_end =
+    H1_BIT(HDR_HOST) | H1_BIT(HDR_CONTENT_LENGTH) | H1_BIT(HDR_TRANSFER_ENCODING) |
+    H1_BIT(HDR_CONNECTION) | H1_BIT(HDR_CONTENT_TYPE) | H1_BIT(HDR_EXPECT) | H1_BIT(HDR_DATE) |
+    H1_BIT(HDR_VIA) | H1_BIT(HDR_X_FORWARDED_FOR) | H1_BIT(HDR_X_FORWARDED_PROTO) |
+    H1_BIT(HDR_X_FORWARDED_HOST) | H1_BIT(HDR_X_FORWARDED_PORT) | H1_BIT(HDR_FORWARDED) |
+    H1_BIT(HDR_X_REAL_IP) | H1_BIT(HDR_X_REQUEST_ID) | H1_BIT(HDR_TRACEPARENT) |
+    H1_BIT(HDR_TRACESTATE) | H1_BIT(HDR_PROXY_STATUS) | H1_BIT(HDR_GRPC_STATUS) |
+    H1_BIT(HDR_GRPC_TIMEOUT) | H1_BIT(HDR_SEC_WEBSOCKET_KEY) | H1_BIT(HDR_SEC_WEBSOCKET_ACCEPT) |
+    H1_BIT(HDR_COOKIE) | H1_BIT(HDR_SET_COOKIE) | H1_BIT(HDR_AUTHORIZATION) | H1_BIT(HDR_LOCATION) |
+    H1_BIT(HDR_RETRY_AFTER) | H1_BIT(HDR_CLIENT_CERT) | H1_BIT(HDR_X_FORWARDED_CLIENT_CERT) |
+    H1_BIT(HDR_X_CONSUMER);
+
+static bool end_to_end_name(struct str name)
+{
+    static const struct str prefix[] = { STR_INIT("x-forwarded-"), STR_INIT("content-"),
+                                         STR_INIT("client-cert-"), STR_INIT("if-") };
+    static const struct str whole[] = { STR_INIT("cache-control"), STR_INIT("range"),
+                                        STR_INIT("vary"), STR_INIT("origin"),
+                                        STR_INIT("www-authenticate") };
+    for (size_t i = 0; i < ARRAY_LEN(prefix); i++)
+        if (str_ieq(str_sub(name, 0, prefix[i].n), prefix[i]))
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+        if (str_ieq(name, whole[i]))
+            return true;
+    return false;
+}
+
+static enum h1_result fault(const char **why, const char *text)
+{
+    *why = text;
+    return H1_BAD;
+}
+
+static const char *name_fault(const char *name, const char *at)
+{
+    if (at > name)
+        return scan_is(*at, SCAN_OWS) ? "space before the colon"
+                                      : "a byte that no field name can hold";
+    if (*at == ':')
+        return "empty field name";
+    return scan_is(*at, SCAN_OWS) ? "folded field line" : "field line without a name";
+}
+
+static inline void note(struct h1_fields *f, const struct header *h)
+{
+    uint64_t bit = H1_BIT(h->id);
+    f->dup |= f->seen & bit;
+    f->seen |= bit;
+    switch (h->id) {
+    case HDR_HOST:
+        f->host = h;
+        break;
+    case HDR_CONTENT_LENGTH:
+        f->length = h;
+        break;
+    case HDR_TRANSFER_ENCODING:
+        f->coding = h;
+        break;
+    case HDR_UPGRADE:
+        f->upgrade = h;
+        break;
+    case HDR_EXPECT:
+        f->expect = h;
+        break;
+    default:
+        break;
+    }
+}
+
+/* "name: value CRLF" at *at into h. */
+static inline enum h1_result field_line(const char **at, const char *end, struct header *h,
+                                        const char **why)
+{
+    const char *name = *at, *p = name;
+    while (p < end && scan_is(*p, SCAN_TOKEN))
+        p++;
+    if (p == end)
+        return H1_MORE;
+    if (UNLIKELY(*p != ':' || p == name))
+        return fault(why, name_fault(name, p));
+    size_t name_n = (size_t)(p - name);
+    if (UNLIKELY(name_n > UINT16_MAX)) {
+        *why = "field name too long";
+        return H1_TOO_LARGE;
+    }
+    p++;
+    while (p < end && scan_is(*p, SCAN_OWS))
+        p++;
+    const char *value = p;
+    p = scan_value(p, end);
+    const char *stop = p;
+    if (p == end)
+        return H1_MORE;
+    if (UNLIKELY(*p != '\r'))
+        return fault(why, *p == '\n' ? "bare LF in a field" : "control byte in a field value");
+    if (p + 1 == end)
+        return H1_MORE;
+    if (UNLIKELY(p[1] != '\n'))
+        return fault(why, "bare CR in a field value");
+    while (stop > value && scan_is(stop[-1], SCAN_OWS))
+        stop--;
+    *at = p + 2;
+    h->name = name;
+    h->value = value;
+    h->value_n = (uint32_t)(stop - value);
+    h->name_n = (uint16_t)name_n;
+    h->id = (uint8_t)header_id_of((struct str){ name, name_n });
+    h->flags = hop[h->id];
+    return H1_OK;
+}
+
+enum h1_result h1_fields_parse(const char **at, const char *end, uint32_t max,
+                               struct http_message *m, struct h1_fields *f, const char **why)
+{
+    uint32_t n = 0;
+    for (;; n++) {
+        if (*at == end)
+            return H1_MORE;
+        if (**at == '\r') {
+            enum h1_result r = h1_crlf(at, end);
+            if (r == H1_BAD)
+                *why = "bare CR at the start of a field line";
+            m->headers.n = n;
+            return r;
+        }
+        if (UNLIKELY(n >= max)) {
+            *why = "too many header fields";
+            return H1_TOO_LARGE;
+        }
+        struct header *h = &m->headers.v[n];
+        enum h1_result r = field_line(at, end, h, why);
+        if (UNLIKELY(r != H1_OK))
+            return r;
+        if (h->id != HDR_OTHER)
+            note(f, h);
+    }
+}
+
+/* ---- Connection, RFC 9110 section 7.6.1 ---- */
+
+static bool nominate(struct http_message *m, struct str name)
+{
+    uint64_t bit = H1_BIT(header_id_of(name));
+    if ((bit & end_to_end) || end_to_end_name(name))
+        return false;
+    for (uint32_t i = 0; i < m->headers.n; i++)
+        if (str_ieq(header_name(&m->headers.v[i]), name))
+            m->headers.v[i].flags |= HDR_F_HOP;
+    return true;
+}
+
+const char *h1_connection(struct http_message *m, struct h1_fields *f)
+{
+    unsigned nominated = 0;
+    for (uint32_t i = 0; i < m->headers.n; i++) {
+        if (m->headers.v[i].id != HDR_CONNECTION)
+            continue;
+        struct str list = header_value(&m->headers.v[i]), item;
+        while (scan_list(&list, &item)) {
+            if (item.n == 10 && scan_same(item.p, "keep-alive", 10))
+                f->keep_alive = true;
+            else if (item.n == 5 && scan_same(item.p, "close", 5))
+                f->close = true;
+            else if (item.n == 7 && scan_same(item.p, "upgrade", 7))
+                f->wants_upgrade = true;
+            else if (item.n == 0)
+                continue; /* RFC 9110 section 5.6.1.2: empty elements are to be skipped */
+            else if (!header_name_valid(item))
+                return "malformed Connection";
+            else if (++nominated > NOMINATED_MAX)
+                return "too many options in Connection";
+            else if (!nominate(m, item))
+                return "Connection names an end-to-end field";
+        }
+    }
+    return NULL;
+}
+
+/* ---- framing fields ---- */
+
+bool h1_length(struct str value, uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (value.n == 0 || value.n > 19)
+        return false;
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned d = (unsigned)(uint8_t)value.p[i] - '0';
+        if (d > 9)
+            return false;
+        v = v * 10 + d; /* 19 digits cannot overflow 64 bits */
+    }
+    *ret = v;
+    return v <= INT64_MAX;
+}
+
+/* A coding with its parameters: "gzip", "x;a=b". */
+static bool coding_valid(struct str item, bool *ret_chunked)
+{
+    size_t n = str_find(item, ';');
+    struct str name = str_trim(str_sub(item, 0, n));
+    *ret_chunked = str_ieq(name, STR("chunked"));
+    if (*ret_chunked && n < item.n)
+        return false; /* chunked has no parameters */
+    return header_name_valid(name);
+}
+
+enum h1_result h1_coding(struct str value, const char **why)
+{
+    if (LIKELY(value.n == 7 && scan_same(value.p, "chunked", 7)))
+        return H1_OK;
+    struct str item;
+    bool chunked = false, other = false;
+    while (scan_list(&value, &item)) {
+        if (chunked) /* repeated, or not the last: RFC 9112 sections 6.1 and 6.3 */
+            return fault(why, "chunked is not the last transfer coding");
+        if (!coding_valid(item, &chunked))
+            return fault(why, "malformed Transfer-Encoding");
+        other |= !chunked;
+    }
+    if (!other)
+        return fault(why, "malformed Transfer-Encoding");
+    *why = "unknown transfer coding";
+    return H1_UNSUPPORTED;
+}
+
+/* ---- Upgrade, RFC 9110 section 7.8 ---- */
+
+static bool protocol_valid(struct str item)
+{
+    size_t slash = str_find(item, '/');
+    return header_name_valid(str_sub(item, 0, slash)) &&
+           (slash == item.n || header_name_valid(str_sub(item, slash + 1, item.n)));
+}
+
+const char *h1_upgrade(struct http_message *m, const struct h1_fields *f)
+{
+    if (f->dup & H1_BIT(HDR_UPGRADE))
+        return "more than one Upgrade";
+    if (!f->wants_upgrade || !f->upgrade || m->version != HTTP_11)
+        return NULL; /* not nominated or HTTP/1.0: to be ignored */
+    struct str value = header_value(f->upgrade), list = value, item;
+    if (value.n == 0)
+        return "empty Upgrade";
+    bool h2c = false;
+    while (scan_list(&list, &item)) {
+        if (!protocol_valid(item))
+            return "malformed Upgrade";
+        h2c |= str_ieq(item, STR("h2c"));
+    }
+    /* RFC 9113 section 3.1 withdrew the upgrade to h2c, and a tunnelled one would carry requests
+     * past every rule: ignored. */
+    if (!h2c)
+        m->upgrade = value;
+    return NULL;
+}

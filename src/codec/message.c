@@ -1,0 +1,311 @@
+/* What all HTTP versions share about a message head: methods, status texts, authorities, and
+   copying a head into an arena. Pure but for the arena; any thread. */
+#include "codec/message.h"
+#include "codec/scan.h"
+
+enum { AUTHORITY_MAX = 261 /* a 255-byte name, colon, five digits */ };
+
+#define METHOD(lit, id)                         \
+    if (memcmp(s.p, lit, sizeof(lit) - 1) == 0) \
+    return id
+
+enum http_method http_method_of(struct str s) /* RFC 9110 section 9.1: case-sensitive */
+{
+    switch (s.n) {
+    case 3:
+        METHOD("GET", METHOD_GET);
+        METHOD("PUT", METHOD_PUT);
+        break;
+    case 4:
+        METHOD("POST", METHOD_POST);
+        METHOD("HEAD", METHOD_HEAD);
+        break;
+    case 5:
+        METHOD("PATCH", METHOD_PATCH);
+        METHOD("TRACE", METHOD_TRACE);
+        break;
+    case 6:
+        METHOD("DELETE", METHOD_DELETE);
+        break;
+    case 7:
+        METHOD("OPTIONS", METHOD_OPTIONS);
+        METHOD("CONNECT", METHOD_CONNECT);
+        break;
+    default:
+        break;
+    }
+    return METHOD_OTHER;
+}
+
+bool http_method_idempotent(uint8_t m)
+{
+    return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_PUT || m == METHOD_DELETE ||
+           m == METHOD_OPTIONS || m == METHOD_TRACE;
+}
+
+struct str http_status_reason(uint16_t status)
+{
+    static const struct {
+        uint16_t status;
+        struct str reason;
+    } known[] = {
+        { 100, STR_INIT("Continue") },
+        { 101, STR_INIT("Switching Protocols") },
+        { 103, STR_INIT("Early Hints") },
+        { 200, STR_INIT("OK") },
+        { 201, STR_INIT("Created") },
+        { 202, STR_INIT("Accepted") },
+        { 203, STR_INIT("Non-Authoritative Information") },
+        { 204, STR_INIT("No Content") },
+        { 205, STR_INIT("Reset Content") },
+        { 206, STR_INIT("Partial Content") },
+        { 300, STR_INIT("Multiple Choices") },
+        { 301, STR_INIT("Moved Permanently") },
+        { 302, STR_INIT("Found") },
+        { 303, STR_INIT("See Other") },
+        { 304, STR_INIT("Not Modified") },
+        { 307, STR_INIT("Temporary Redirect") },
+        { 308, STR_INIT("Permanent Redirect") },
+        { 400, STR_INIT("Bad Request") },
+        { 401, STR_INIT("Unauthorized") },
+        { 402, STR_INIT("Payment Required") },
+        { 403, STR_INIT("Forbidden") },
+        { 404, STR_INIT("Not Found") },
+        { 405, STR_INIT("Method Not Allowed") },
+        { 406, STR_INIT("Not Acceptable") },
+        { 407, STR_INIT("Proxy Authentication Required") },
+        { 408, STR_INIT("Request Timeout") },
+        { 409, STR_INIT("Conflict") },
+        { 410, STR_INIT("Gone") },
+        { 411, STR_INIT("Length Required") },
+        { 412, STR_INIT("Precondition Failed") },
+        { 413, STR_INIT("Content Too Large") },
+        { 414, STR_INIT("URI Too Long") },
+        { 415, STR_INIT("Unsupported Media Type") },
+        { 416, STR_INIT("Range Not Satisfiable") },
+        { 417, STR_INIT("Expectation Failed") },
+        { 421, STR_INIT("Misdirected Request") },
+        { 422, STR_INIT("Unprocessable Content") },
+        { 425, STR_INIT("Too Early") },
+        { 426, STR_INIT("Upgrade Required") },
+        { 428, STR_INIT("Precondition Required") },
+        { 429, STR_INIT("Too Many Requests") },
+        { 431, STR_INIT("Request Header Fields Too Large") },
+        { 451, STR_INIT("Unavailable For Legal Reasons") },
+        { 500, STR_INIT("Internal Server Error") },
+        { 501, STR_INIT("Not Implemented") },
+        { 502, STR_INIT("Bad Gateway") },
+        { 503, STR_INIT("Service Unavailable") },
+        { 504, STR_INIT("Gateway Timeout") },
+        { 505, STR_INIT("HTTP Version Not Supported") },
+        { 511, STR_INIT("Network Authentication Required") },
+    };
+    if (status == 200)
+        return STR("OK");
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].status == status)
+            return known[i].reason;
+    return STR("");
+}
+
+void message_split_target(struct http_message *m)
+{
+    const char *q = m->target.n ? memchr(m->target.p, '?', m->target.n) : NULL;
+    m->has_query = q != NULL;
+    if (!q) {
+        m->path = m->target;
+        m->query = STR("");
+        return;
+    }
+    m->path = (struct str){ m->target.p, (size_t)(q - m->target.p) };
+    m->query = (struct str){ q + 1, m->target.n - m->path.n - 1 };
+}
+
+/* ---- authority ---- */
+
+static bool port_parse(const char *p, const char *end, uint16_t *ret)
+{
+    unsigned v = 0;
+    if (p == end || end - p > 5 || *p == '0')
+        return false; /* an empty port is legal in RFC 3986, but is read as "80", "none" or an
+                         error: refused, as is port 0 */
+    for (; p < end; p++) {
+        if (*p < '0' || *p > '9')
+            return false;
+        v = v * 10 + (unsigned)(*p - '0');
+    }
+    *ret = (uint16_t)v;
+    return v <= 65535;
+}
+
+static bool ipv4_valid(const char *p, const char *end)
+{
+    int octets = 0;
+    while (p < end) {
+        unsigned v = 0;
+        const char *start = p;
+        while (p < end && *p >= '0' && *p <= '9' && p - start < 3)
+            v = v * 10 + (unsigned)(*p++ - '0');
+        if (p == start || v > 255 || (p - start > 1 && *start == '0'))
+            return false;
+        octets++;
+        if (p == end)
+            break;
+        if (*p++ != '.' || p == end)
+            return false;
+    }
+    return octets == 4;
+}
+
+/* The inside of [...], RFC 4291 section 2.2: at most one "::", groups of one to four hex digits,
+   possibly an IPv4 tail. Zone identifiers mean nothing to another host and are refused. */
+static bool ipv6_valid(const char *p, const char *end)
+{
+    int groups = 0;
+    bool gap = false;
+    if (end - p >= 2 && p[0] == ':' && p[1] == ':') {
+        gap = true;
+        p += 2;
+    }
+    while (p < end) {
+        const char *start = p;
+        while (p < end && scan_is(*p, SCAN_HEX) && p - start < 4)
+            p++;
+        if (p == start)
+            return false;
+        if (p < end && *p == '.') {
+            groups += 2;
+            p = ipv4_valid(start, end) ? end : NULL;
+            if (!p)
+                return false;
+            break;
+        }
+        groups++;
+        if (p == end)
+            break;
+        if (*p++ != ':' || p == end)
+            return false;
+        if (*p == ':') {
+            if (gap)
+                return false;
+            gap = true;
+            p++;
+        }
+    }
+    return gap ? groups <= 7 : groups == 8;
+}
+
+/* Percent-encoding, sub-delims and non-ASCII are legal in RFC 3986's reg-name, yet mean nothing in
+   DNS and something in other parsers; so a name is letters, digits, '-', '_' and single dots. One
+   dot at the end is left out of ret_host. */
+bool authority_parse(struct str authority, struct str *ret_host, uint16_t *ret_port)
+{
+    const char *p = authority.p, *end = p + authority.n;
+    *ret_host = STR("");
+    *ret_port = 0;
+    if (authority.n == 0 || authority.n > AUTHORITY_MAX)
+        return false;
+    if (*p == '[') {
+        const char *close = memchr(p, ']', authority.n);
+        if (!close || !ipv6_valid(p + 1, close))
+            return false;
+        p = close + 1;
+        *ret_host = (struct str){ authority.p, (size_t)(p - authority.p) };
+        return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
+    }
+    bool dot = true; /* a dot may not come first or after a dot */
+    for (; p < end && scan_is(*p, SCAN_HOST); p++) {
+        if (UNLIKELY(*p == '.' && dot))
+            return false;
+        dot = *p == '.';
+    }
+    size_t n = (size_t)(p - authority.p);
+    if (n == 0 || n > 255)
+        return false;
+    *ret_host = (struct str){ authority.p, dot ? n - 1 : n };
+    return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
+}
+
+/* ---- message_own ---- */
+
+struct mover {
+    const char *lo, *hi; /* m->raw */
+    char *base;          /* its copy */
+    char *at;            /* where slices from elsewhere go */
+    size_t extra;        /* pass 1: how much those need */
+};
+
+static bool inside(const struct mover *v, const char *p, size_t n)
+{
+    return (uintptr_t)p >= (uintptr_t)v->lo && (uintptr_t)p + n <= (uintptr_t)v->hi;
+}
+
+static void count(struct mover *v, const char *p, size_t n)
+{
+    if (n > 0 && !inside(v, p, n))
+        v->extra += n;
+}
+
+static const char *move(struct mover *v, const char *p, size_t n)
+{
+    if (n == 0)
+        return p ? "" : NULL; /* absent stays absent */
+    if (inside(v, p, n))
+        return v->base + ((uintptr_t)p - (uintptr_t)v->lo);
+    char *to = v->at;
+    memcpy(to, p, n);
+    v->at += n;
+    return to;
+}
+
+/* path and query are views of target when they can be, else slices of their own. */
+static void move_target(struct mover *v, struct http_message *m)
+{
+    struct str old = m->target;
+    struct mover t = { .lo = old.p, .hi = old.p + old.n };
+    m->target.p = move(v, old.p, old.n);
+    struct str *view[] = { &m->path, &m->query };
+    for (size_t i = 0; i < ARRAY_LEN(view); i++) {
+        if (view[i]->n > 0 && inside(&t, view[i]->p, view[i]->n))
+            view[i]->p = m->target.p + ((uintptr_t)view[i]->p - (uintptr_t)old.p);
+        else
+            view[i]->p = move(v, view[i]->p, view[i]->n);
+    }
+}
+
+bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
+{
+    struct mover v = { .lo = m->raw.p, .hi = m->raw.p + m->raw.n };
+    struct str *slices[] = { &m->method_text, &m->authority, &m->reason, &m->upgrade };
+    if (extra > UINT32_MAX - m->headers.n)
+        return false;
+    uint32_t cap = m->headers.n + extra;
+    for (size_t i = 0; i < ARRAY_LEN(slices); i++)
+        count(&v, slices[i]->p, slices[i]->n);
+    count(&v, m->target.p, m->target.n);
+    count(&v, m->path.p, m->path.n);
+    count(&v, m->query.p, m->query.n);
+    for (uint32_t i = 0; i < m->headers.n; i++) {
+        count(&v, m->headers.v[i].name, m->headers.v[i].name_n);
+        count(&v, m->headers.v[i].value, m->headers.v[i].value_n);
+    }
+    struct header *hv = cap ? arena_try(a, cap * sizeof(*hv)) : NULL;
+    char *bytes = m->raw.n + v.extra ? arena_try_bytes(a, m->raw.n + v.extra) : NULL;
+    if ((cap && !hv) || (m->raw.n + v.extra && !bytes))
+        return false;
+    if (m->raw.n)
+        memcpy(bytes, m->raw.p, m->raw.n);
+    v.base = bytes;
+    v.at = bytes ? bytes + m->raw.n : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(slices); i++)
+        slices[i]->p = move(&v, slices[i]->p, slices[i]->n);
+    move_target(&v, m);
+    for (uint32_t i = 0; i < m->headers.n; i++) {
+        hv[i] = m->headers.v[i];
+        hv[i].name = move(&v, hv[i].name, hv[i].name_n);
+        hv[i].value = move(&v, hv[i].value, hv[i].value_n);
+    }
+    m->headers = (struct headers){ hv, m->headers.n, cap };
+    m->raw = (struct str){ bytes, m->raw.n };
+    return true;
+}
