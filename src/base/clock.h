@@ -9,3 +9,5 @@ void clock_advance(struct dur d);
 void clock_set_real(void);
 /* "2026-11-23T08:41:24.123456Z" into out (28 bytes incl. NUL); returns its length. */
 size_t clock_format_utc(int64_t wall_ns, char out[32]);
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7), 29 characters and a NUL. */
+void clock_format_http(int64_t wall_ns, char out[32]);

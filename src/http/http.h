@@ -149,6 +149,7 @@ struct http_client {
     uint32_t max_streams; /* 1 for h1; peer's setting for h2 (cap 256) */
     uint32_t requests;    /* started so far */
     bool h2, ready;
+    bool opening, timed_out; /* the user's */
 };
 struct http_client *http_client_open(struct loop *l, const union addr *to, struct tls_ctx *tls, const char *sni,
                                      const struct http_client_conf *conf, const struct http_client_events *ev, void *user);

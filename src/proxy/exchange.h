@@ -114,3 +114,5 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end); /
 bool exchange_prepare_request(struct exchange *x); /* forwarded headers, id, rewrite; false: over the limits */
 void exchange_identify(struct exchange *x);        /* client address, trust, request id, strip identity headers */
 void exchange_apply_edits(struct exchange *x, struct http_message *m, bool response);
+struct str exchange_peer_text(struct exchange *x); /* the peer's IP, whoever it speaks for */
+struct str worker_date(struct worker *w);          /* IMF-fixdate of now, made once a second */

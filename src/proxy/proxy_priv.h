@@ -6,13 +6,14 @@
 #include "proxy/worker.h"
 
 struct listener_metrics {
-    struct metric_series *connections, *active, *rejected[4], *tls_failed, *abuse, *bytes_in, *bytes_out;
+    struct metric_series *connections, *active, *shed, *tls_failed, *abuse, *bytes_in, *bytes_out;
 };
 struct runtime_listener {
     const struct listener *conf;
     union addr addr;
     struct tls_ctx *tls;
     struct listener_metrics metrics;
+    struct bound *socket;      /* what it listens on */
     struct log_file *log;      /* NULL: no access log */
     uint32_t log_sample;       /* ppm */
 };
@@ -42,6 +43,7 @@ struct bound {
     union addr real;
     int *fd;            /* per worker; -1 once handed over */
     bool fresh, keep;
+    _Atomic uint32_t connections; /* open ones over all workers */
 };
 struct retired {
     struct retired *next;
@@ -78,7 +80,10 @@ struct proxy {
     bool running, draining;
     int exit_code;
     int64_t drain_deadline;
-    _Atomic uint32_t shed;
+    _Atomic uint32_t shed, connections;
+    uint32_t max_connections; /* what the descriptor limit leaves room for */
+    _Atomic bool drain_requested, stop_requested;
+    _Atomic bool workers_ended[METRIC_MAX_WORKERS];
     int signals_seen;
 };
 void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr); /* frees ptr after every worker has turned; main thread */

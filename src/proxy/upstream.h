@@ -23,6 +23,7 @@ struct endpoint_ref {
     uint32_t weight;
 };
 struct endpoint_set {
+    uint64_t id;              /* unique: an address can be given out again by the heap */
     size_t n;
     const char *error;        /* DNS: why there is none */
     struct endpoint_ref v[];
@@ -63,6 +64,7 @@ struct cluster_view {
     const struct cluster_runtime *rt; /* of the worker's current world */
     struct cluster_state *state;
     const struct endpoint_set *set;
+    uint64_t set_id;
     uint64_t version;
     int64_t recheck;         /* when an ejection ends: monotonic ns, 0 = never */
     struct lb_host *hosts;   /* set->n */

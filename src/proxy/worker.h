@@ -79,6 +79,9 @@ void worker_listener_remove(struct worker_listener *l, int64_t deadline);
 bool worker_listener_idle(const struct worker_listener *l);
 void worker_listener_free(struct worker_listener *l);
 
+void listener_count_raw(struct worker_listener *l, int by); /* l4.c's connections in the listener's counts */
+void worker_fini(struct worker *w);
+
 /* l4.c: raw TCP, TLS terminated to TCP, TLS passthrough. Takes fd over. */
 void l4_accept(struct worker_listener *l, int fd, const union addr *peer);
 void l4_abort_all(struct worker_listener *l);

@@ -31,6 +31,7 @@ struct listener {
     str_list hostnames;    /* only these; empty = every */
     struct listener_tls tls;
     struct access_log_conf access_log;
+    bool request_id;       /* make and pass X-Request-Id; default true */
     struct str policy;     /* RES_POLICY of mesh, gateway and listener targets: used before a route is known */
     /* resolved when the world is built: */
     const struct policy_set *policy_set; /* never NULL */

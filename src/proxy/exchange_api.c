@@ -1,0 +1,87 @@
+/* What filters may do with an exchange: the functions of filter.h. Worker threads. */
+#include "proxy/exchange.h"
+#include "proxy/proxy_priv.h"
+
+struct http_message *exchange_request(struct exchange *x)
+{
+    return &x->req;
+}
+
+struct arena *exchange_arena(struct exchange *x)
+{
+    return &x->arena;
+}
+
+const union addr *exchange_client(const struct exchange *x)
+{
+    return &x->client;
+}
+
+static struct str ip_text(struct exchange *x, const union addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t n = addr_print_ip(a, text);
+    char *p = arena_try_bytes(&x->arena, n);
+    if (!p)
+        return STR("");
+    memcpy(p, text, n);
+    return (struct str){ p, n };
+}
+
+struct str exchange_client_text(struct exchange *x)
+{
+    return ip_text(x, &x->client);
+}
+
+struct str exchange_peer_text(struct exchange *x)
+{
+    return ip_text(x, x->down ? http_stream_peer(x->down) : &x->client);
+}
+
+struct str exchange_route_name(const struct exchange *x)
+{
+    return x->match.action ? x->match.route : STR("");
+}
+
+struct str exchange_service_name(const struct exchange *x)
+{
+    return x->backend ? x->backend->cluster->name : STR("");
+}
+
+int64_t exchange_now(const struct exchange *x)
+{
+    return loop_now(x->w->loop);
+}
+
+unsigned exchange_worker(const struct exchange *x)
+{
+    return x->w->id;
+}
+
+bool exchange_set_header(struct http_message *m, struct str name, struct str value)
+{
+    headers_remove(&m->headers, name);
+    return headers_add(&m->headers, name, value);
+}
+
+bool exchange_add_header(struct http_message *m, struct str name, struct str value)
+{
+    return headers_add(&m->headers, name, value);
+}
+
+bool exchange_response_header(struct exchange *x, struct str name, struct str value)
+{
+    if (x->n_resp_headers == EXCHANGE_RESPONSE_HEADERS)
+        return false;
+    struct headers h = { .v = x->resp_headers, .n = x->n_resp_headers, .cap = EXCHANGE_RESPONSE_HEADERS };
+    if (!headers_add(&h, name, value))
+        return false;
+    x->n_resp_headers = (uint8_t)h.n;
+    return true;
+}
+
+enum filter_verdict exchange_pause_for(struct exchange *x, struct dur d)
+{
+    x->wake_at = loop_now(x->w->loop) + (d.ns > 0 ? d.ns : 1);
+    return FILTER_PAUSE;
+}

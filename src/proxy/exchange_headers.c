@@ -1,0 +1,182 @@
+/* The head as it is forwarded: who the client is, the request id, what is stripped and added, rewrites, a route's header edits. Worker threads. */
+#include "base/clock.h"
+#include "base/rand.h"
+#include "codec/cidr.h"
+#include "proxy/exchange.h"
+#include "proxy/proxy_priv.h"
+
+/* What only a trusted proxy may say about the client; from anyone else it is removed (T12). */
+static bool speaks_for_client(uint8_t id)
+{
+    switch (id) {
+    case HDR_X_FORWARDED_FOR:
+    case HDR_X_FORWARDED_PROTO:
+    case HDR_X_FORWARDED_HOST:
+    case HDR_X_FORWARDED_PORT:
+    case HDR_FORWARDED:
+    case HDR_X_REAL_IP:
+    case HDR_CLIENT_CERT:
+    case HDR_X_FORWARDED_CLIENT_CERT:
+    case HDR_X_CONSUMER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool trusted_peer(const struct trust_section *t, const union addr *peer)
+{
+    for (size_t i = 0; i < t->proxies.n; i++) {
+        struct cidr c;
+        if (cidr_parse(t->proxies.v[i], &c) &&
+            (peer->sa.sa_family == AF_INET ? cidr_has(&c, &peer->v4.sin_addr, 4) : cidr_has(&c, &peer->v6.sin6_addr, 16)))
+            return true;
+    }
+    return false;
+}
+
+/* The last address of X-Forwarded-For that is not itself a trusted proxy. */
+static void client_from_forwarded(struct exchange *x, struct str list, const struct trust_section *t)
+{
+    while (list.n) {
+        size_t at = list.n;
+        while (at > 0 && list.p[at - 1] != ',')
+            at--;
+        struct str one = str_trim(str_sub(list, at, list.n));
+        list.n = at ? at - 1 : 0;
+        union addr a;
+        char text[ADDR_TEXT_MAX + 8];
+        bool v6 = str_find(one, ':') < one.n;
+        if (one.n == 0 || one.n > ADDR_TEXT_MAX)
+            return;
+        int n = snprintf(text, sizeof(text), v6 && one.p[0] != '[' ? "[%.*s]:0" : "%.*s:0", STR_FMT(one));
+        if (n < 0 || !addr_parse((struct str){ text, (size_t)n }, &a))
+            return;
+        x->client = a;
+        if (!trusted_peer(t, &a))
+            return;
+    }
+}
+
+static bool good_request_id(struct str s)
+{
+    if (s.n < 8 || s.n > 128)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    return true;
+}
+
+/* W3C Trace Context: version 00 and the shape of it; anything else is not passed on. */
+static bool good_traceparent(struct str s)
+{
+    if (s.n < 55 || s.p[2] != '-' || s.p[35] != '-' || s.p[52] != '-')
+        return false;
+    bool trace = false, span = false;
+    for (size_t i = 0; i < 55; i++) {
+        char c = s.p[i];
+        if (i == 2 || i == 35 || i == 52)
+            continue;
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        trace |= i > 2 && i < 35 && c != '0';
+        span |= i > 35 && i < 52 && c != '0';
+    }
+    if (s.p[0] == 'f' && s.p[1] == 'f')
+        return false;
+    return trace && span && (s.n == 55 || (s.p[55] == '-' && !(s.p[0] == '0' && s.p[1] == '0')));
+}
+
+void exchange_identify(struct exchange *x)
+{
+    const struct trust_section *t = x->policy->trust;
+    x->trusted = t->proxies.n && trusted_peer(t, &x->client);
+    bool bad_trace = false;
+    for (uint32_t i = 0; i < x->req.headers.n; i++) {
+        struct header *h = &x->req.headers.v[i];
+        if (h->id == HDR_X_REQUEST_ID) {
+            if (x->trusted && good_request_id(header_value(h)))
+                x->request_id = header_value(h);
+            h->flags |= HDR_F_REMOVED;
+        } else if (h->id == HDR_TRACEPARENT && !good_traceparent(header_value(h))) {
+            h->flags |= HDR_F_REMOVED;
+            bad_trace = true;
+        } else if (!x->trusted && speaks_for_client(h->id)) {
+            h->flags |= HDR_F_REMOVED;
+        } else if (x->trusted && h->id == HDR_X_FORWARDED_FOR) {
+            client_from_forwarded(x, header_value(h), t);
+        }
+    }
+    if (bad_trace)
+        headers_remove(&x->req.headers, STR("tracestate"));
+    if (!x->request_id.n && x->l->conf->request_id) {
+        char *id = arena_try_bytes(&x->arena, 36);
+        if (id) {
+            rand_uuid7(loop_wall(x->w->loop), id);
+            x->request_id = (struct str){ id, 36 };
+        }
+    }
+}
+
+static bool set_forwarded(struct exchange *x)
+{
+    struct headers *h = &x->req.headers;
+    struct str peer = exchange_peer_text(x);
+    const struct header *xff = headers_find_id(h, HDR_X_FORWARDED_FOR); /* live only when trusted */
+    if (xff && arena_try_bytes(&x->arena, 1))
+        peer = arena_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(xff)), STR_FMT(peer));
+    if (!exchange_set_header(&x->req, STR("x-forwarded-for"), peer))
+        return false;
+    if (!headers_find_id(h, HDR_X_FORWARDED_PROTO) &&
+        !headers_add(h, STR("x-forwarded-proto"), x->req.tls ? STR("https") : STR("http")))
+        return false;
+    if (x->req.authority.n && !headers_find_id(h, HDR_X_FORWARDED_HOST) &&
+        !headers_add(h, STR("x-forwarded-host"), x->req.authority))
+        return false;
+    return true;
+}
+
+static bool rewrite(struct exchange *x)
+{
+    const struct action *a = x->match.action;
+    if (a->host.n)
+        x->req.authority = a->host;
+    if (!a->path.n)
+        return true;
+    size_t cap = x->req.target.n + a->path.n + 1024;
+    char *out = arena_try_bytes(&x->arena, cap);
+    return out && decide_path(&x->match, &x->req, out, cap, &x->req.target);
+}
+
+bool exchange_prepare_request(struct exchange *x)
+{
+    struct headers *h = &x->req.headers;
+    if (!set_forwarded(x))
+        return false;
+    if (x->request_id.n && !headers_add(h, STR("x-request-id"), x->request_id))
+        return false;
+    if (!headers_add(h, STR("via"), x->req.version == HTTP_2 ? STR("2 weir") : x->req.version == HTTP_10 ? STR("1.0 weir") : STR("1.1 weir")))
+        return false;
+    if (!rewrite(x))
+        return false;
+    if (x->match.action->edits.n)
+        exchange_apply_edits(x, &x->req, false);
+    return true;
+}
+
+void exchange_apply_edits(struct exchange *x, struct http_message *m, bool response)
+{
+    const struct action *a = x->match.action;
+    for (size_t i = 0; a && i < a->edits.n; i++) {
+        const struct header_edit *e = &a->edits.v[i];
+        if (e->response != response)
+            continue;
+        if (e->op == EDIT_REMOVE)
+            headers_remove(&m->headers, e->name);
+        else if (e->op == EDIT_SET)
+            (void)exchange_set_header(m, e->name, e->value);
+        else
+            (void)exchange_add_header(m, e->name, e->value);
+    }
+}

@@ -1,0 +1,188 @@
+/* A worker's listeners: accepting, the HTTP server's events, adopting new configuration, removal. Worker threads. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/exchange.h"
+#include "proxy/proxy_priv.h"
+#include <errno.h>
+#include <sys/epoll.h>
+
+enum {
+    ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
+};
+
+static const char shed_answer[] =
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n"
+    "content-length: 107\r\n\r\n"
+    "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"request_id\":\"\"}\r\n";
+
+static bool over_limit(const struct worker_listener *l)
+{
+    int64_t max = l->conf->policy_set->limits->connections;
+    uint32_t all = atomic_load_explicit(&l->runtime->socket->connections, memory_order_relaxed);
+    return (max && all >= (uint64_t)max) || worker_overloaded(l->w) ||
+           atomic_load_explicit(&l->w->p->connections, memory_order_relaxed) >= l->w->p->max_connections;
+}
+
+/* Sheds before anything is spent on the connection. */
+static void shed(struct worker_listener *l, int fd)
+{
+    if (l->conf->protocol == LISTEN_HTTP)
+        (void)sys_send(fd, shed_answer, sizeof(shed_answer) - 1);
+    (void)sys_close(fd);
+    atomic_fetch_add_explicit(&l->w->p->shed, 1, memory_order_relaxed);
+    metric_add(l->runtime->metrics.shed, l->w->id, 1);
+}
+
+static void accepted(struct worker_listener *l, int fd, const union addr *peer)
+{
+    if (over_limit(l)) {
+        shed(l, fd);
+        return;
+    }
+    switch ((enum listen_protocol)l->conf->protocol) {
+    case LISTEN_HTTP:
+    case LISTEN_HTTPS:
+        (void)http_server_accept(&l->http, fd, peer, l->runtime->tls);
+        return;
+    case LISTEN_TCP:
+    case LISTEN_TLS:
+    case LISTEN_PASSTHROUGH:
+        l4_accept(l, fd, peer);
+        return;
+    }
+}
+
+static void on_acceptable(struct watch *watch, uint32_t events)
+{
+    struct worker_listener *l = CONTAINER_OF(watch, struct worker_listener, watch);
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        union addr peer;
+        int fd = sys_accept(l->fd, &peer);
+        if (fd >= 0) {
+            accepted(l, fd, &peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE)
+            LOG_WARN("out of file descriptors: connections wait", LS("listener", l->name));
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m, bool end)
+{
+    exchange_start(srv->user, s, m, end);
+}
+
+static void on_reject(struct http_server *srv, struct http_stream *s, struct http_message *m, uint16_t status, const char *why)
+{
+    exchange_reject(srv->user, s, m, status, why);
+}
+
+static void count_connections(struct worker_listener *l, int by)
+{
+    atomic_fetch_add_explicit(&l->runtime->socket->connections, (uint32_t)by, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->w->p->connections, (uint32_t)by, memory_order_relaxed);
+    metric_add(l->runtime->metrics.active, l->w->id, by);
+    if (by > 0)
+        metric_add(l->runtime->metrics.connections, l->w->id, by);
+}
+
+static void on_conn(struct http_server *srv, struct conn *c, int event, const char *detail)
+{
+    struct worker_listener *l = srv->user;
+    const struct listener_metrics *m = &l->runtime->metrics;
+    (void)c;
+    switch ((enum http_conn_event)event) {
+    case HTTP_CONN_OPEN:
+        count_connections(l, 1);
+        return;
+    case HTTP_CONN_CLOSED:
+        count_connections(l, -1);
+        return;
+    case HTTP_CONN_TLS_FAILED:
+        metric_add(m->tls_failed, l->w->id, 1);
+        return;
+    case HTTP_CONN_ABUSE:
+        metric_add(m->abuse, l->w->id, 1);
+        LOG_WARN("connection closed: abuse", LS("listener", l->name), LC("what", detail));
+        return;
+    case HTTP_CONN_HEADER_TIMEOUT:
+    case HTTP_CONN_IDLE_TIMEOUT:
+        return;
+    }
+}
+
+static const struct http_server_events server_events = { .on_request = on_request, .on_reject = on_reject, .on_conn = on_conn };
+
+void listener_count_raw(struct worker_listener *l, int by)
+{
+    count_connections(l, by);
+}
+
+struct worker_listener *worker_listener_open(struct worker *w, const struct listener *conf, int fd)
+{
+    struct worker_listener *l = NEW(struct worker_listener);
+    char *name = mem_need(conf->name.n + 1);
+    memcpy(name, conf->name.p, conf->name.n);
+    l->name = (struct str){ name, conf->name.n };
+    l->w = w;
+    l->fd = fd;
+    list_init(&l->raw);
+    http_server_init(&l->http, w->loop, &server_events, l);
+    list_add_tail(&w->listeners, &l->link);
+    l->watch.fn = on_acceptable;
+    if (!loop_watch(w->loop, &l->watch, fd, EPOLLIN))
+        LOG_ERROR("cannot watch a listening socket", LS("listener", l->name));
+    return l;
+}
+
+void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin, const struct listener *conf,
+                           const struct runtime_listener *rt)
+{
+    struct world_pin *old = l->conf_pin;
+    const struct limits_section *lim = conf->policy_set->limits;
+    const struct timeout_section *t = conf->policy_set->timeout;
+    l->conf_pin = pin_ref(pin);
+    l->conf = conf;
+    l->runtime = rt;
+    l->http.conf = (struct http_server_conf){
+        .h1 = { .head_bytes = (uint32_t)lim->head.n, .headers = (uint32_t)lim->headers },
+        .streams = (uint32_t)lim->streams,
+        .requests = (uint32_t)lim->requests,
+        .h2 = conf->h2,
+        .header = t->header,
+        .keep_alive = t->keep_alive,
+        .handshake = t->handshake,
+    };
+    if (old)
+        pin_unref(l->w, old);
+}
+
+void worker_listener_remove(struct worker_listener *l, int64_t deadline)
+{
+    if (l->removed)
+        return;
+    l->removed = true;
+    l->drain_deadline = deadline;
+    loop_unwatch(l->w->loop, &l->watch);
+    (void)sys_close(l->fd);
+    l->fd = -1;
+    http_server_drain(&l->http);
+}
+
+bool worker_listener_idle(const struct worker_listener *l)
+{
+    return l->http.n_conns == 0 && l->n_raw == 0;
+}
+
+void worker_listener_free(struct worker_listener *l)
+{
+    CHECK(worker_listener_idle(l) && l->removed);
+    list_del(&l->link);
+    if (l->conf_pin)
+        pin_unref(l->w, l->conf_pin);
+    mem_free((void *)l->name.p);
+    mem_free(l);
+}

@@ -1,0 +1,321 @@
+/* Upstream connections of one worker, by address, TLS identity and protocol: idle HTTP/1 ones last in first out, HTTP/2 ones shared. An exchange that
+   finds none waits in line; whichever connection is ready first, new or given back, serves the first in line. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "proxy/exchange.h"
+#include "proxy/proxy_priv.h"
+
+enum { H2_STREAMS_PER_CONN = 100 };
+
+static struct exchange *waiter(struct list *it)
+{
+    return CONTAINER_OF(it, struct exchange, wait);
+}
+
+static struct http_client *client(struct list *it)
+{
+    return CONTAINER_OF(it, struct http_client, link);
+}
+
+struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, const struct endpoint_state *e, const struct policy_set *policy)
+{
+    char key[512];
+    int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(str_sub(e->key, 0, 300)), STR_FMT(str_sub(rt->tls_key, 0, 150)), rt->proto);
+    struct pool *p = map_get(&w->pools, (struct str){ key, (size_t)n });
+    if (!p) {
+        p = mem_alloc(sizeof(*p));
+        char *k = mem_alloc((size_t)n + 1);
+        if (!p || !k) {
+            mem_free(p);
+            mem_free(k);
+            return NULL;
+        }
+        memcpy(k, key, (size_t)n);
+        p->key = (struct str){ k, (size_t)n };
+        p->w = w;
+        p->addr = e->addr;
+        p->proto = rt->proto;
+        list_init(&p->idle);
+        list_init(&p->mux);
+        list_init(&p->waiters);
+        if (!map_put(&w->pools, p->key, p)) {
+            mem_free(k);
+            mem_free(p);
+            return NULL;
+        }
+    }
+    if (p->tls != rt->tls) { /* the same identity in a newer world */
+        if (p->tls)
+            tls_unref(p->tls);
+        p->tls = rt->tls ? tls_ref(rt->tls) : NULL;
+    }
+    p->state = rt->state;
+    p->connect_timeout = policy->timeout->connect;
+    p->idle_timeout = policy->timeout->upstream_keep_alive;
+    return p;
+}
+
+/* ---- permits: connections of a service over all workers ---- */
+static bool permit_take(struct pool *p, const struct breaker_section *b)
+{
+    uint32_t now = atomic_fetch_add_explicit(&p->state->connections, 1, memory_order_relaxed);
+    if (!b->max_connections || now < (uint64_t)b->max_connections)
+        return true;
+    atomic_fetch_sub_explicit(&p->state->connections, 1, memory_order_relaxed);
+    atomic_store_explicit(&p->state->starved, true, memory_order_relaxed);
+    return false;
+}
+
+static void permit_give(struct pool *p)
+{
+    atomic_fetch_sub_explicit(&p->state->connections, 1, memory_order_relaxed);
+}
+
+/* ---- connections ---- */
+static void on_connect_timeout(struct timer *t)
+{
+    struct http_client *c = CONTAINER_OF(t, struct http_client, idle);
+    struct pool *p = c->user;
+    if (c->ready) {
+        http_client_close(c); /* idle for long enough */
+        return;
+    }
+    if (!list_empty(&p->waiters)) {
+        struct exchange *x = waiter(p->waiters.next);
+        pool_cancel(x);
+        exchange_connect_failed(x, HTTP_ERR_TIMEOUT, "connect timeout");
+    }
+    c->timed_out = true;
+    http_client_close(c);
+}
+
+static void serve_waiters(struct pool *p, struct http_client *c)
+{
+    while (!list_empty(&p->waiters) && c->ready && c->streams < c->max_streams) {
+        struct exchange *x = waiter(p->waiters.next);
+        pool_cancel(x);
+        exchange_connected(x, c);
+        if (!c->h2)
+            return;
+    }
+}
+
+static void park(struct pool *p, struct http_client *c)
+{
+    list_del(&c->link);
+    if (!c->ready)
+        return;
+    if (c->h2) {
+        if (c->streams < c->max_streams)
+            list_add_tail(&p->mux, &c->link);
+    } else if (c->streams == 0) {
+        list_add_head(&p->idle, &c->link);
+    }
+    if (c->streams == 0 && p->idle_timeout.ns)
+        timer_set(p->w->loop, &c->idle, loop_now(p->w->loop) + p->idle_timeout.ns);
+}
+
+static void on_open(struct http_client *c)
+{
+    struct pool *p = c->user;
+    CHECK(p->connecting > 0);
+    p->connecting--;
+    c->opening = false;
+    timer_off(&c->idle);
+    if (c->h2 && c->max_streams > H2_STREAMS_PER_CONN)
+        c->max_streams = H2_STREAMS_PER_CONN;
+    serve_waiters(p, c);
+    park(p, c);
+}
+
+static void on_idle(struct http_client *c)
+{
+    struct pool *p = c->user;
+    if (!c->ready)
+        return;
+    serve_waiters(p, c);
+    park(p, c);
+}
+
+
+static void on_end(struct http_client *c, bool gone, enum http_error e, const char *why)
+{
+    struct pool *p = c->user;
+    list_del(&c->link);
+    if (!gone)
+        return;
+    CHECK(p->open > 0);
+    p->open--;
+    permit_give(p);
+    if (!c->opening)
+        return;
+    p->connecting--;
+    if (c->timed_out || list_empty(&p->waiters))
+        return;
+    struct exchange *x = waiter(p->waiters.next);
+    pool_cancel(x);
+    exchange_connect_failed(x, e == HTTP_OK ? HTTP_ERR_CONNECT : e, why);
+}
+
+static const struct http_client_events client_events = { .on_open = on_open, .on_idle = on_idle, .on_end = on_end };
+
+/* Needs a permit. False: memory or descriptors are out (the permit is given back). */
+static bool open_conn(struct pool *p)
+{
+    static const struct http_client_conf h1 = { .h1 = { .head_bytes = 65536, .headers = 200 }, .window = 256 * 1024 };
+    struct http_client_conf conf = h1;
+    conf.proto = p->proto;
+    struct http_client *c = http_client_open(p->w->loop, &p->addr, p->tls, p->sni, &conf, &client_events, p);
+    if (!c) {
+        permit_give(p);
+        return false;
+    }
+    c->opening = true;
+    p->open++;
+    p->connecting++;
+    timer_init(&c->idle, on_connect_timeout);
+    if (p->connect_timeout.ns)
+        timer_set(p->w->loop, &c->idle, loop_now(p->w->loop) + p->connect_timeout.ns);
+    return true;
+}
+
+/* One connection for each in line, or for HTTP/2 one for as many as a connection takes. */
+static uint32_t wanted(const struct pool *p, uint32_t waiting)
+{
+    return p->proto == PROTO_H1 ? waiting : (waiting + H2_STREAMS_PER_CONN - 1) / H2_STREAMS_PER_CONN;
+}
+
+static uint32_t waiting_in(const struct pool *p)
+{
+    uint32_t n = 0;
+    LIST_FOR(it, &p->waiters)
+    {
+        n++;
+    }
+    return n;
+}
+
+struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struct policy_set *policy, bool *ret_wait)
+{
+    const struct breaker_section *b = x->backend->cluster->policy_set->breaker;
+    *ret_wait = false;
+    if (!list_empty(&p->idle)) {
+        struct http_client *c = client(p->idle.next);
+        list_del(&c->link);
+        timer_off(&c->idle);
+        return c;
+    }
+    if (!list_empty(&p->mux)) {
+        struct http_client *c = client(p->mux.next);
+        timer_off(&c->idle);
+        if (c->streams + 1 >= c->max_streams)
+            list_del(&c->link);
+        return c;
+    }
+    uint32_t pending = atomic_fetch_add_explicit(&p->state->pending, 1, memory_order_relaxed);
+    bool first = p->proto == PROTO_H1 || p->connecting == 0;
+    bool connecting = !first || (permit_take(p, b) && open_conn(p));
+    if (!connecting && b->max_pending && pending >= (uint64_t)b->max_pending) {
+        atomic_fetch_sub_explicit(&p->state->pending, 1, memory_order_relaxed);
+        return NULL;
+    }
+    if (!connecting && p->open == 0 && !b->max_connections) { /* nothing will ever serve it: no descriptors */
+        atomic_fetch_sub_explicit(&p->state->pending, 1, memory_order_relaxed);
+        return NULL;
+    }
+    x->pool = p;
+    list_add_tail(&p->waiters, &x->wait);
+    *ret_wait = true;
+    (void)policy;
+    return NULL;
+}
+
+void pool_cancel(struct exchange *x)
+{
+    if (!x->pool)
+        return;
+    list_del(&x->wait);
+    atomic_fetch_sub_explicit(&x->pool->state->pending, 1, memory_order_relaxed);
+    x->pool = NULL;
+}
+
+/* Another worker wants a permit: give back one idle connection. */
+static void give_back(struct pool *p)
+{
+    if (!atomic_load_explicit(&p->state->starved, memory_order_relaxed) || !list_empty(&p->waiters))
+        return;
+    if (!list_empty(&p->idle)) {
+        atomic_store_explicit(&p->state->starved, false, memory_order_relaxed);
+        http_client_close(client(p->idle.prev));
+    }
+}
+
+/* Those in line without a connection on its way: permits may be free now. */
+static void pool_refill(struct pool *p)
+{
+    if (list_empty(&p->waiters))
+        return;
+    const struct exchange *x = waiter(p->waiters.next);
+    const struct breaker_section *b = x->backend->cluster->policy_set->breaker;
+    uint32_t want = wanted(p, waiting_in(p));
+    while (p->connecting < want && permit_take(p, b))
+        if (!open_conn(p))
+            return;
+}
+
+static bool pool_unused(const struct pool *p)
+{
+    return p->open == 0 && list_empty(&p->waiters);
+}
+
+static bool pool_in_view(struct worker *w, const struct pool *p)
+{
+    size_t i = 0;
+    for (struct map_slot *m = map_next(&w->views, &i); m; m = map_next(&w->views, &i)) {
+        const struct cluster_view *v = m->value;
+        for (size_t k = 0; k < v->n; k++)
+            if (v->pools[k] == p)
+                return true;
+    }
+    return false;
+}
+
+static void pool_free(struct pool *p)
+{
+    (void)map_del(&p->w->pools, p->key);
+    if (p->tls)
+        tls_unref(p->tls);
+    mem_free((void *)p->key.p);
+    mem_free(p);
+}
+
+void pool_tick(struct worker *w)
+{
+    size_t i = 0;
+    struct pool *dead = NULL;
+    for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
+        struct pool *p = m->value;
+        give_back(p);
+        pool_refill(p);
+        if (!dead && pool_unused(p) && !pool_in_view(w, p))
+            dead = p; /* one a tick: the map must not change under the iteration */
+    }
+    if (dead)
+        pool_free(dead);
+}
+
+void pool_close_all(struct worker *w)
+{
+    size_t i = 0;
+    for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
+        struct pool *p = m->value;
+        LIST_FOR_SAFE(it, tmp, &p->idle)
+        {
+            http_client_close(client(it));
+        }
+        LIST_FOR_SAFE(it, tmp, &p->mux)
+        {
+            http_client_close(client(it));
+        }
+    }
+}

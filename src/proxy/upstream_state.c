@@ -1,0 +1,131 @@
+/* Process-wide state of services and endpoints: found by name and address, so it survives worlds. Tables are changed by the main thread only; counters are
+   atomics. */
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "proxy/proxy_priv.h"
+
+enum { EJECTION_FACTOR_MAX = 10 };
+static const int64_t EJECTION_MAX_NS = 300 * NS_PER_S;
+
+static struct map clusters, endpoints;
+
+static struct str copy(struct str s)
+{
+    char *p = mem_need(s.n + 1);
+    memcpy(p, s.p, s.n);
+    return (struct str){ p, s.n };
+}
+
+struct cluster_state *cluster_state_get(struct str name)
+{
+    struct cluster_state *s = map_get(&clusters, name);
+    if (s)
+        return s;
+    s = NEW(struct cluster_state);
+    s->name = copy(name);
+    CHECK(map_put(&clusters, s->name, s));
+    return s;
+}
+
+struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *a)
+{
+    char text[ADDR_TEXT_MAX], key[512];
+    size_t n = addr_print(a, text);
+    int kn = snprintf(key, sizeof(key), "%.*s|%.*s", STR_FMT(str_sub(cluster, 0, 400)), (int)n, text);
+    struct str k = { key, (size_t)kn };
+    struct endpoint_state *e = map_get(&endpoints, k);
+    if (e)
+        return e;
+    e = NEW(struct endpoint_state);
+    e->key = copy(k);
+    e->address = str_sub(e->key, e->key.n - n, e->key.n);
+    e->addr = *a;
+    CHECK(map_put(&endpoints, e->key, e));
+    return e;
+}
+
+static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v, size_t n, const char *error)
+{
+    if (!s || s->n != n || s->error != error)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (s->v[i].state != v[i].state || s->v[i].weight != v[i].weight)
+            return false;
+    return true;
+}
+
+void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v, size_t n, const char *error)
+{
+    struct endpoint_set *old = atomic_load_explicit(&s->set, memory_order_relaxed);
+    if (same_set(old, v, n, error))
+        return;
+    struct endpoint_set *set = mem_need(sizeof(*set) + n * sizeof(*v));
+    static uint64_t ids;
+    set->id = ++ids;
+    set->n = n;
+    set->error = error;
+    if (n)
+        memcpy(set->v, v, n * sizeof(*v));
+    atomic_store_explicit(&s->set, set, memory_order_release);
+    atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
+    if (old)
+        proxy_retire(p, mem_free, old);
+}
+
+bool endpoint_usable(const struct endpoint_state *e, int64_t now)
+{
+    return !atomic_load_explicit(&e->unhealthy, memory_order_relaxed) &&
+           atomic_load_explicit(&e->ejected_until, memory_order_relaxed) <= now;
+}
+
+/* At most max_ejected of a service's endpoints, but always at least one when there are two or more. */
+static bool may_eject(const struct cluster_state *c, const struct health_passive *p, int64_t now)
+{
+    const struct endpoint_set *set = atomic_load_explicit(&c->set, memory_order_acquire);
+    if (!set || set->n < 2)
+        return false;
+    size_t out = 0;
+    for (size_t i = 0; i < set->n; i++)
+        out += atomic_load_explicit(&set->v[i].state->ejected_until, memory_order_relaxed) > now;
+    size_t max = (size_t)((uint64_t)set->n * p->max_ejected.ppm / 1000000u);
+    return out < (max ? max : 1);
+}
+
+static void eject(struct cluster_state *c, struct endpoint_state *e, const struct health_passive *p, int64_t now)
+{
+    uint32_t times = atomic_fetch_add_explicit(&e->ejections, 1, memory_order_relaxed) + 1;
+    int64_t for_ns = p->ejection.ns * (times < EJECTION_FACTOR_MAX ? times : EJECTION_FACTOR_MAX);
+    if (for_ns > EJECTION_MAX_NS)
+        for_ns = EJECTION_MAX_NS;
+    int64_t in = atomic_load_explicit(&e->ejected_until, memory_order_relaxed);
+    if (in > now || !atomic_compare_exchange_strong(&e->ejected_until, &in, now + for_ns))
+        return; /* another worker did */
+    atomic_fetch_add_explicit(&c->ejected, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->version, 1, memory_order_release);
+    LOG_WARN("endpoint ejected", LS("service", c->name), LS("endpoint", e->address), LI("seconds", for_ns / NS_PER_S));
+}
+
+void endpoint_report(struct cluster_state *c, struct endpoint_state *e, const struct health_section *h, bool failed, int64_t now)
+{
+    if (!failed) {
+        if (atomic_load_explicit(&e->failures, memory_order_relaxed))
+            atomic_store_explicit(&e->failures, 0, memory_order_relaxed);
+        return;
+    }
+    atomic_fetch_add_explicit(&e->errors, 1, memory_order_relaxed);
+    uint32_t row = atomic_fetch_add_explicit(&e->failures, 1, memory_order_relaxed) + 1;
+    if (h->passive.consecutive == 0 || row < (uint64_t)h->passive.consecutive)
+        return;
+    if (atomic_load_explicit(&e->ejected_until, memory_order_relaxed) > now || !may_eject(c, &h->passive, now))
+        return;
+    atomic_store_explicit(&e->failures, 0, memory_order_relaxed);
+    eject(c, e, &h->passive, now);
+}
+
+void cluster_states_each(void (*fn)(struct cluster_state *s, void *arg), void *arg)
+{
+    size_t i = 0;
+    for (struct map_slot *m = map_next(&clusters, &i); m; m = map_next(&clusters, &i))
+        fn(m->value, arg);
+}
