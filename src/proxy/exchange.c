@@ -91,6 +91,17 @@ static bool normalise(struct exchange *x, const char **ret_why)
     return true;
 }
 
+static void note_tls(struct exchange *x)
+{
+    struct tls_info ti;
+    if (!x->l->runtime->log || !http_stream_conn(x->down)->tls || !tls_info(http_stream_conn(x->down), &ti) ||
+        !arena_try_bytes(&x->arena, 1))
+        return;
+    x->tls_version = arena_str(&x->arena, str_sub(ti.version, 0, 16));
+    x->sni = arena_str(&x->arena, str_sub(ti.sni, 0, 255));
+    x->peer_subject = arena_str(&x->arena, str_sub(ti.peer_subject, 0, 255));
+}
+
 /* RFC 9110 section 7.4: a request for a host that this TLS connection was not made for. */
 static bool misdirected(struct exchange *x)
 {
@@ -172,6 +183,7 @@ void exchange_start(struct worker_listener *l, struct http_stream *s, struct htt
         return;
     }
     x->grpc = grpc_content_type(&x->req);
+    note_tls(x);
     exchange_identify(x);
     if (worker_overloaded(l->w)) {
         atomic_fetch_add_explicit(&l->w->p->shed, 1, memory_order_relaxed);

@@ -35,6 +35,7 @@ struct exchange {
     /* the try under way */
     struct cluster_view *view;
     struct endpoint_state *endpoint; /* counted as active while not NULL */
+    const struct endpoint_state *last_endpoint; /* for the log */
     size_t endpoint_index, avoid;
     struct list wait;   /* in a pool's waiters */
     struct pool *pool;
@@ -70,6 +71,7 @@ struct exchange {
     bool in_filters : 1;
     uint8_t n_resp_headers;
     struct str request_id;
+    struct str tls_version, sni, peer_subject; /* for the log: kept because the connection can end first */
     struct header resp_headers[EXCHANGE_RESPONSE_HEADERS]; /* from exchange_response_header */
     void *filter_state[EXCHANGE_FILTERS_MAX];
     union addr client;

@@ -87,6 +87,7 @@ static void try_next(struct exchange *x)
     }
     x->endpoint_index = i;
     x->endpoint = x->view->set->v[i].state;
+    x->last_endpoint = x->endpoint;
     atomic_fetch_add_explicit(&x->endpoint->active, 1, memory_order_relaxed);
     x->tries++;
     x->t_try = now;

@@ -17,6 +17,16 @@ static struct http_client *client(struct list *it)
     return CONTAINER_OF(it, struct http_client, link);
 }
 
+static uint32_t waiting_in(const struct pool *p)
+{
+    uint32_t n = 0;
+    LIST_FOR(it, &p->waiters)
+    {
+        n++;
+    }
+    return n;
+}
+
 struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, const struct endpoint_state *e, const struct policy_set *policy)
 {
     char key[512];
@@ -72,6 +82,17 @@ static void permit_give(struct pool *p)
 }
 
 /* ---- connections ---- */
+/* A connection did not come about: the first in line hears of it, or all who counted on a shared one. */
+static void fail_waiters(struct pool *p, enum http_error e, const char *why)
+{
+    uint32_t n = p->proto == PROTO_H1 ? 1 : waiting_in(p);
+    while (n-- > 0 && !list_empty(&p->waiters)) {
+        struct exchange *x = waiter(p->waiters.next);
+        pool_cancel(x);
+        exchange_connect_failed(x, e, why);
+    }
+}
+
 static void on_connect_timeout(struct timer *t)
 {
     struct http_client *c = CONTAINER_OF(t, struct http_client, idle);
@@ -80,13 +101,9 @@ static void on_connect_timeout(struct timer *t)
         http_client_close(c); /* idle for long enough */
         return;
     }
-    if (!list_empty(&p->waiters)) {
-        struct exchange *x = waiter(p->waiters.next);
-        pool_cancel(x);
-        exchange_connect_failed(x, HTTP_ERR_TIMEOUT, "connect timeout");
-    }
     c->timed_out = true;
     http_client_close(c);
+    fail_waiters(p, HTTP_ERR_TIMEOUT, "connect timeout");
 }
 
 static void serve_waiters(struct pool *p, struct http_client *c)
@@ -150,11 +167,8 @@ static void on_end(struct http_client *c, bool gone, enum http_error e, const ch
     if (!c->opening)
         return;
     p->connecting--;
-    if (c->timed_out || list_empty(&p->waiters))
-        return;
-    struct exchange *x = waiter(p->waiters.next);
-    pool_cancel(x);
-    exchange_connect_failed(x, e == HTTP_OK ? HTTP_ERR_CONNECT : e, why);
+    if (!c->timed_out)
+        fail_waiters(p, e == HTTP_OK ? HTTP_ERR_CONNECT : e, why);
 }
 
 static const struct http_client_events client_events = { .on_open = on_open, .on_idle = on_idle, .on_end = on_end };
@@ -183,16 +197,6 @@ static bool open_conn(struct pool *p)
 static uint32_t wanted(const struct pool *p, uint32_t waiting)
 {
     return p->proto == PROTO_H1 ? waiting : (waiting + H2_STREAMS_PER_CONN - 1) / H2_STREAMS_PER_CONN;
-}
-
-static uint32_t waiting_in(const struct pool *p)
-{
-    uint32_t n = 0;
-    LIST_FOR(it, &p->waiters)
-    {
-        n++;
-    }
-    return n;
 }
 
 struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struct policy_set *policy, bool *ret_wait)

@@ -69,7 +69,7 @@ struct proxy {
     struct runtime *runtime; /* current */
     _Atomic(struct runtime *) published;
     _Atomic uint64_t generation;
-    struct list bound;
+    struct list bound, bound_old; /* old: no listener uses it, late connections may still count in it */
     struct retired *retired;
     struct status_server *status;
     struct log_writer *log_writer;

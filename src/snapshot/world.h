@@ -66,6 +66,7 @@ struct secret {
 struct filter_conf {
     const struct registry_row *row; /* row->extra is struct section_info * */
     const void *conf;               /* struct of the filter's schema */
+    struct str origin;              /* the Policy object that gave the section (the most specific one): identity of limiter state */
 };
 struct policy_set {
     struct str name; /* "" for the set of all defaults */

@@ -1,0 +1,444 @@
+/* The main thread: loading worlds, binding sockets, handing both to the workers, signals, draining. */
+#include "proxy/proxy.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/signal.h"
+#include "proxy/proxy_priv.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192 };
+static const int64_t SWAP_TIMEOUT_NS = 10 * NS_PER_S;
+
+/* ---- sockets ---- */
+static struct bound *bound_find(struct proxy *p, struct str name, struct str address)
+{
+    LIST_FOR(it, &p->bound)
+    {
+        struct bound *b = CONTAINER_OF(it, struct bound, link);
+        if (str_eq(b->name, name) && str_eq(b->address, address))
+            return b;
+    }
+    return NULL;
+}
+
+static struct str keep_str(struct str s)
+{
+    char *c = mem_need(s.n + 1);
+    memcpy(c, s.p, s.n);
+    return (struct str){ c, s.n };
+}
+
+static void bound_free(struct proxy *p, struct bound *b)
+{
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (b->fd[i] >= 0)
+            (void)sys_close(b->fd[i]);
+    list_del(&b->link);
+    mem_free((void *)b->name.p);
+    mem_free((void *)b->address.p);
+    mem_free(b->fd);
+    mem_free(b);
+}
+
+/* All workers' sockets of one listener, or none. Port 0 is settled by the first. */
+static struct bound *bound_open(struct proxy *p, const struct listener *l, const union addr *want, struct errors *e)
+{
+    struct bound *b = NEW(struct bound);
+    b->name = keep_str(l->name);
+    b->address = keep_str(l->address);
+    b->fd = mem_need(p->n_workers * sizeof(int));
+    b->fresh = b->keep = true;
+    b->real = *want;
+    for (unsigned i = 0; i < p->n_workers; i++)
+        b->fd[i] = -1;
+    list_add_tail(&p->bound, &b->link);
+    for (unsigned i = 0; i < p->n_workers; i++) {
+        union addr a = b->real;
+        b->fd[i] = listen_open(&a, (struct listen_opts){ .reuse_port = true, .backlog = LISTEN_BACKLOG }, &b->real);
+        if (b->fd[i] < 0) {
+            fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address), strerror(errno));
+            bound_free(p, b);
+            return NULL;
+        }
+    }
+    return b;
+}
+
+/* SO_REUSEPORT would let two processes share an address by accident; a probe without it finds the other one. */
+static bool address_free(const struct listener *l, const union addr *a, struct errors *e)
+{
+    union addr got;
+    if (addr_port(a) == 0)
+        return true;
+    int fd = listen_open(a, (struct listen_opts){ .backlog = 1 }, &got);
+    if (fd < 0)
+        return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address), strerror(errno));
+    (void)sys_close(fd);
+    return true;
+}
+
+static bool bind_all(struct proxy *p, struct runtime *r, struct errors *e)
+{
+    bool ok = true;
+    LIST_FOR(it, &p->bound)
+    {
+        struct bound *b = CONTAINER_OF(it, struct bound, link);
+        b->fresh = b->keep = false;
+    }
+    for (size_t i = 0; i < r->n_listeners; i++) {
+        struct runtime_listener *rl = &r->listeners[i];
+        struct bound *b = bound_find(p, rl->conf->name, rl->conf->address);
+        if (b)
+            b->keep = true;
+        else if (address_free(rl->conf, &rl->addr, e))
+            b = bound_open(p, rl->conf, &rl->addr, e);
+        rl->socket = b;
+        ok &= b != NULL;
+    }
+    LIST_FOR_SAFE(it, tmp, &p->bound)
+    {
+        struct bound *b = CONTAINER_OF(it, struct bound, link);
+        if (!ok && b->fresh)
+            bound_free(p, b);
+    }
+    return ok;
+}
+
+/* After the swap: what no listener uses any more. The struct outlives its last connection's count, so it is retired, not freed. */
+static void bound_sweep(struct proxy *p)
+{
+    LIST_FOR_SAFE(it, tmp, &p->bound)
+    {
+        struct bound *b = CONTAINER_OF(it, struct bound, link);
+        if (b->keep)
+            continue;
+        list_del(&b->link);
+        list_add_tail(&p->bound_old, &b->link);
+    }
+}
+
+/* ---- swapping worlds ---- */
+void proxy_wake_workers(struct proxy *p)
+{
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (p->workers[i].loop)
+            loop_wake(p->workers[i].loop);
+}
+
+static bool all_adopted(const struct proxy *p, uint64_t generation)
+{
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (atomic_load_explicit(&p->workers[i].adopted, memory_order_acquire) != generation)
+            return false;
+    return true;
+}
+
+static void swap(struct proxy *p, struct runtime *r)
+{
+    r->generation = atomic_load(&p->generation) + 1;
+    atomic_store(&p->generation, r->generation);
+    endpoints_adopt(p, r);
+    atomic_store_explicit(&p->published, r, memory_order_release);
+    for (unsigned i = 0; i < p->n_workers; i++)
+        loop_post(p->workers[i].loop, &p->workers[i].adopt);
+    int64_t until = clock_mono() + SWAP_TIMEOUT_NS;
+    while (!all_adopted(p, r->generation) && clock_mono() < until)
+        loop_turn(p->loop, 10 * NS_PER_MS);
+    CHECK(all_adopted(p, r->generation)); /* a worker that does not turn for 10 s is stuck: the watchdog's case */
+    struct runtime *old = p->runtime;
+    p->runtime = r;
+    health_adopt(p, r);
+    if (old)
+        world_unref(old->world); /* runtime_free follows the last use */
+    bound_sweep(p);
+}
+
+static void announce(const struct proxy *p)
+{
+    LIST_FOR(it, &p->bound)
+    {
+        const struct bound *b = CONTAINER_OF(it, struct bound, link);
+        char text[ADDR_TEXT_MAX];
+        size_t n = addr_print(&b->real, text);
+        if (b->fresh)
+            LOG_INFO("listening", LS("listener", b->name), LS("address", ((struct str){ text, n })));
+    }
+}
+
+static void remember(struct proxy *p, bool ok, const struct errors *e)
+{
+    struct buf b;
+    p->reload.last_ok = ok;
+    p->reload.last_wall = clock_wall();
+    if (ok) {
+        p->reload.ok++;
+        p->reload.error[0] = 0;
+        return;
+    }
+    p->reload.failed++;
+    buf_init(&b, sizeof(p->reload.error) - 1);
+    for (size_t i = 0; i < e->n && !b.failed; i++) {
+        if (b.n)
+            buf_char(&b, '\n');
+        error_format(&e->v[i], &b);
+    }
+    memcpy(p->reload.error, b.p ? b.p : "", b.n);
+    p->reload.error[b.n] = 0;
+    buf_fini(&b);
+}
+
+bool proxy_reload(struct proxy *p, struct errors *e)
+{
+    struct world *prev = p->runtime ? p->runtime->world : NULL;
+    struct world *w = p->load(p->load_arg, prev, e);
+    struct runtime *r = w ? runtime_new(p, w, e) : NULL;
+    bool ok = r && bind_all(p, r, e);
+    if (!ok) {
+        if (w)
+            world_unref(w); /* with it the runtime, if it was made */
+        remember(p, false, e);
+        return false;
+    }
+    if (p->running)
+        swap(p, r);
+    else
+        p->runtime = r;
+    announce(p);
+    remember(p, true, e);
+    return true;
+}
+
+/* ---- memory that workers may still read ---- */
+void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr)
+{
+    if (!p->running) {
+        fn(ptr);
+        return;
+    }
+    struct retired *r = NEW(struct retired);
+    r->fn = fn;
+    r->p = ptr;
+    for (unsigned i = 0; i < p->n_workers; i++)
+        r->turns[i] = atomic_load_explicit(&p->workers[i].turns, memory_order_acquire);
+    r->next = p->retired;
+    p->retired = r;
+    proxy_wake_workers(p);
+}
+
+static bool quiescent(const struct proxy *p, const struct retired *r)
+{
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (atomic_load_explicit(&p->workers[i].turns, memory_order_acquire) < r->turns[i] + 2 &&
+            !atomic_load_explicit(&p->workers_ended[i], memory_order_acquire))
+            return false;
+    return true;
+}
+
+static void free_retired(struct proxy *p)
+{
+    for (struct retired **at = &p->retired; *at;) {
+        struct retired *r = *at;
+        if (!quiescent(p, r)) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        r->fn(r->p);
+        mem_free(r);
+    }
+    if (p->retired)
+        proxy_wake_workers(p);
+}
+
+/* ---- signals, drain ---- */
+static void do_reload(struct proxy *p)
+{
+    struct arena a;
+    struct errors e;
+    arena_init(&a, 0, 0);
+    errors_init(&e, &a);
+    bool ok = proxy_reload(p, &e);
+    if (ok)
+        LOG_INFO("reloaded", LC("hash", world_hash(p->runtime->world)), LI("rules", world_routes(p->runtime->world)));
+    else
+        LOG_ERROR("reload failed: nothing changed", LC("error", p->reload.error), LI("errors", e.n));
+    if (p->on_reload)
+        p->on_reload(p->on_reload_arg, ok, &e);
+    arena_fini(&a);
+}
+
+static void begin_drain(struct proxy *p)
+{
+    if (p->draining) {
+        LOG_WARN("second signal: ending at once");
+        atomic_store(&p->stop_requested, true);
+    } else {
+        p->draining = true;
+        p->drain_deadline = loop_now(p->loop) + p->conf.drain.ns;
+        LOG_INFO("draining", LI("seconds", p->conf.drain.ns / NS_PER_S));
+        atomic_store(&p->drain_requested, true);
+    }
+    proxy_wake_workers(p);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct proxy *p = arg;
+    if (signo == SIGHUP)
+        do_reload(p);
+    else if (signo == SIGTERM || signo == SIGINT)
+        begin_drain(p);
+}
+
+static bool workers_ended(const struct proxy *p)
+{
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (!atomic_load_explicit(&p->workers_ended[i], memory_order_acquire))
+            return false;
+    return true;
+}
+
+static void on_tick(struct timer *t)
+{
+    struct proxy *p = CONTAINER_OF(t, struct proxy, tick);
+    int64_t now = loop_now(p->loop);
+    free_retired(p);
+    if (p->draining && now > p->drain_deadline + NS_PER_S)
+        atomic_store(&p->stop_requested, true);
+    if (p->draining && workers_ended(p)) {
+        loop_stop(p->loop);
+        return;
+    }
+    if (atomic_load(&p->stop_requested))
+        proxy_wake_workers(p);
+    timer_set(p->loop, t, now + (p->draining ? 20 * NS_PER_MS : 200 * NS_PER_MS));
+}
+
+/* ---- start and end ---- */
+/* Every proxied connection can take two descriptors. */
+static uint32_t connection_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 400;
+    r.rlim_cur = r.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+    (void)getrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_cur == RLIM_INFINITY || r.rlim_cur > 4000000)
+        return 2000000;
+    return r.rlim_cur > 2 * FD_RESERVE ? (uint32_t)(r.rlim_cur - FD_RESERVE) : FD_RESERVE;
+}
+
+struct proxy *proxy_new(const struct proxy_conf *c, proxy_load_fn *load, void *arg)
+{
+    struct proxy *p = NEW(struct proxy);
+    p->conf = *c;
+    p->load = load;
+    p->load_arg = arg;
+    p->n_workers = c->workers ? c->workers : cpu_count();
+    if (p->n_workers > METRIC_MAX_WORKERS - 1)
+        p->n_workers = METRIC_MAX_WORKERS - 1; /* the last metric shard is the main thread's */
+    if (!p->conf.drain.ns)
+        p->conf.drain.ns = 30 * NS_PER_S;
+    if (!p->conf.memory_limit)
+        p->conf.memory_limit = (size_t)1 << 30;
+    p->max_connections = connection_limit();
+    p->workers = mem_need(p->n_workers * sizeof(*p->workers));
+    list_init(&p->bound);
+    list_init(&p->bound_old);
+    p->started_wall = clock_wall();
+    p->log_writer = log_writer_new();
+    p->loop = loop_new(METRIC_MAX_WORKERS - 1);
+    if (!p->loop || !p->log_writer) {
+        LOG_ERROR("cannot start the main loop", LC("error", strerror(errno)));
+        proxy_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+static bool start(struct proxy *p)
+{
+    struct arena a;
+    struct errors e;
+    arena_init(&a, 0, 0);
+    errors_init(&e, &a);
+    bool ok = true;
+    if (p->conf.status_address.n) {
+        p->status = status_open(p, p->conf.status_address, &e);
+        ok = p->status != NULL;
+        if (!ok && e.n)
+            LOG_ERROR("no status listener", LS("error", e.v[0].msg));
+    }
+    for (unsigned i = 0; i < p->n_workers && ok; i++)
+        ok = worker_start(&p->workers[i], p, i);
+    arena_fini(&a);
+    return ok;
+}
+
+int proxy_run(struct proxy *p)
+{
+    p->signals = signals_watch(p->loop, on_signal, p);
+    if (!p->signals || !start(p))
+        return 1;
+    struct runtime *first = p->runtime;
+    p->runtime = NULL;
+    p->running = true;
+    swap(p, first);
+    LOG_INFO("ready", LI("workers", p->n_workers), LI("rules", world_routes(first->world)), LC("hash", world_hash(first->world)));
+    timer_init(&p->tick, on_tick);
+    timer_set(p->loop, &p->tick, loop_now(p->loop) + 200 * NS_PER_MS);
+    loop_run(p->loop, NULL, NULL);
+    for (unsigned i = 0; i < p->n_workers; i++)
+        thread_join(&p->workers[i].thread);
+    p->running = false;
+    LOG_INFO("stopped");
+    return p->exit_code;
+}
+
+void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e), void *arg)
+{
+    p->on_reload = fn;
+    p->on_reload_arg = arg;
+}
+
+static void stop_cluster(struct cluster_state *s, void *arg)
+{
+    (void)arg;
+    health_stop(s);
+    dns_endpoints_stop(s);
+}
+
+void proxy_free(struct proxy *p)
+{
+    if (!p)
+        return;
+    cluster_states_each(stop_cluster, NULL);
+    for (unsigned i = 0; i < p->n_workers; i++)
+        if (p->workers[i].loop)
+            worker_fini(&p->workers[i]);
+    if (p->runtime)
+        world_unref(p->runtime->world);
+    free_retired(p);
+    status_free(p->status);
+    LIST_FOR_SAFE(it, tmp, &p->bound)
+    {
+        bound_free(p, CONTAINER_OF(it, struct bound, link));
+    }
+    LIST_FOR_SAFE(it, tmp, &p->bound_old)
+    {
+        bound_free(p, CONTAINER_OF(it, struct bound, link));
+    }
+    if (p->signals)
+        signals_free(p->signals);
+    if (p->log_writer)
+        log_writer_free(p->log_writer);
+    if (p->loop)
+        loop_free(p->loop);
+    mem_free(p->workers);
+    mem_free(p);
+}
