@@ -17,6 +17,7 @@ struct node {
     uint8_t type;
     bool plain;         /* a YAML plain scalar: may be read as bool, number or null; else always a string */
     bool boolean;
+    uint8_t grow;       /* node.c only: the array has room for 1 << grow entries; 0 = exact. Copy with node_copy */
     uint32_t line, col; /* from 1; 0 when made by us */
     struct str file;    /* name shown in errors; shared by all nodes of a document */
     struct str text;    /* NODE_STRING and NODE_NUMBER: the text as written (numbers are kept as text) */
