@@ -371,6 +371,9 @@ static bool start(struct proxy *p)
     if (p->conf.status_address.n) {
         p->status = status_open(p, p->conf.status_address, &e);
         ok = p->status != NULL;
+        char text[ADDR_TEXT_MAX];
+        if (ok)
+            LOG_INFO("status", LS("address", ((struct str){ text, addr_print(status_address(p->status), text) })));
         if (!ok && e.n)
             LOG_ERROR("no status listener", LS("error", e.v[0].msg));
     }

@@ -98,6 +98,7 @@ void dns_endpoints_stop(struct cluster_state *s);
 /* status.c */
 struct status_server *status_open(struct proxy *p, struct str address, struct errors *e);
 void status_free(struct status_server *s);
+const union addr *status_address(const struct status_server *s); /* as bound */
 
 /* telemetry.c */
 struct exchange;
