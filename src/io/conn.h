@@ -25,6 +25,7 @@ struct conn_ops {
     /* n > 0 bytes in a borrowed buffer (valid during the call). The owner takes them all. After conn_read_pause up to CONN_RECV_MAX more
        bytes that had already been received can still be delivered, in this turn. */
     void (*on_data)(struct conn *c, const char *p, size_t n);
+    /* on_open, on_eof and on_drain may be NULL; without on_eof the connection closes itself with IO_EOF. */
     void (*on_eof)(struct conn *c);   /* peer sends no more (FIN or close_notify; a TLS truncation is IO_RESET via on_close) */
     void (*on_drain)(struct conn *c); /* the queue was over CONN_HIGH and is below CONN_LOW now */
     void (*on_close)(struct conn *c, enum io_err why);
@@ -33,8 +34,13 @@ enum {
     CONN_RECV_MAX = 65536,  /* one read; also the most delivered in one on_data */
     CONN_HIGH = 64 * 1024,  /* queued output above this: the producer must pause its source */
     CONN_LOW = 16 * 1024,
+    CONN_FLUSH_TIME = 5, /* seconds conn_close with linger 0 lets a slow reader take what is queued */
 };
 struct chunk;
+struct chunk_queue {
+    struct chunk *head, *tail;
+};
+struct conn_linger;
 struct tls;
 struct tls_ctx;
 struct conn {
@@ -42,7 +48,11 @@ struct conn {
     struct loop *loop;
     struct tls *tls;     /* NULL: clear */
     struct list dirty;   /* in the loop's flush list */
-    struct chunk *out_head, *out_tail;
+    struct chunk_queue out;
+    union {
+        int64_t time;              /* ns conn_close may wait */
+        struct conn_linger *timed; /* it has to wait */
+    } linger;
     uint32_t out_n;      /* queued plaintext or ciphertext bytes not yet taken by the kernel */
     int fd;
     uint16_t flags;      /* private to conn.c */
@@ -63,7 +73,8 @@ bool conn_writable(const struct conn *c); /* queue at or below CONN_HIGH */
 void conn_read_pause(struct conn *c);
 void conn_read_resume(struct conn *c);
 void conn_shutdown(struct conn *c); /* after the queue: close_notify and FIN; reading goes on */
-/* Flush what is queued, then close; waits at most linger (lets the peer read a last answer: half-close and drain, RFC 9112 section 9.6). */
+/* Flush what is queued, then close; waits at most linger (lets the peer read a last answer: half-close and drain, RFC 9112 section 9.6).
+   linger 0 closes right after the flush, which is given CONN_FLUSH_TIME when the peer does not read. */
 void conn_close(struct conn *c, struct dur linger);
 void conn_abort(struct conn *c, enum io_err why); /* drops the queue; RST for a clear connection */
 bool conn_closing(const struct conn *c);

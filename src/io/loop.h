@@ -20,6 +20,7 @@ void timer_off(struct timer *t);                  /* cheap: keeps the slot, clea
 void timer_fini(struct loop *l, struct timer *t); /* must be called before the memory goes */
 
 /* A readiness source for things that are not stream connections: listeners, wake-ups, signal and resolver descriptors. */
+enum { LOOP_IN = 1, LOOP_OUT = 4 }; /* epoll's EPOLLIN and EPOLLOUT, for other folders */
 struct watch {
     int fd;
     void (*fn)(struct watch *w, uint32_t epoll_events);
