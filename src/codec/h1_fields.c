@@ -58,14 +58,32 @@ static enum h1_result fault(const char **why, const char *text)
     return H1_BAD;
 }
 
-static const char *name_fault(const char *name, const char *at)
+/* Why there is no "name:" at name; at is where the name scan stopped, before end. */
+static enum h1_result name_fault(const char *name, const char *at, const char **why)
 {
     if (at > name)
-        return scan_is(*at, SCAN_OWS) ? "space before the colon"
+        *why = scan_is(*at, SCAN_OWS) ? "space before the colon"
                                       : "a byte that no field name can hold";
-    if (*at == ':')
-        return "empty field name";
-    return scan_is(*at, SCAN_OWS) ? "folded field line" : "field line without a name";
+    else if (*at == ':')
+        *why = "empty field name";
+    else
+        *why = scan_is(*at, SCAN_OWS) ? "folded field line" : "field line without a name";
+    return H1_BAD;
+}
+
+/* Why there is no CRLF at p where a line should end. */
+static enum h1_result line_end_fault(const char *p, const char *end, const char **why)
+{
+    if (p == end || (*p == '\r' && p + 1 == end))
+        return H1_MORE;
+    if (*p == '\r')
+        return fault(why, "bare CR in a field");
+    return fault(why, *p == '\n' ? "bare LF in a field" : "control byte in a field value");
+}
+
+static inline bool is_crlf(const char *p, const char *end)
+{
+    return LIKELY(end - p >= 2) && scan_word(p, 2) == scan_word("\r\n", 2);
 }
 
 static inline void note(struct h1_fields *f, const struct header *h)
@@ -94,70 +112,60 @@ static inline void note(struct h1_fields *f, const struct header *h)
     }
 }
 
-/* "name: value CRLF" at *at into h. */
-static inline enum h1_result field_line(const char **at, const char *end, struct header *h,
-                                        const char **why)
+/* "name: value CRLF" into h; name ends at p, where the colon is. *ret_next: the next line. */
+static inline enum h1_result field_line(const char *name, const char *p, const char *end,
+                                        struct header *h, const char **ret_next)
 {
-    const char *name = *at, *p = name;
-    while (p < end && scan_is(*p, SCAN_TOKEN))
-        p++;
-    if (p == end)
-        return H1_MORE;
-    if (UNLIKELY(*p != ':' || p == name))
-        return fault(why, name_fault(name, p));
     size_t name_n = (size_t)(p - name);
-    if (UNLIKELY(name_n > UINT16_MAX)) {
-        *why = "field name too long";
-        return H1_TOO_LARGE;
-    }
     p++;
-    while (p < end && scan_is(*p, SCAN_OWS))
+    if (LIKELY(p < end && *p == ' '))
         p++;
-    const char *value = p;
-    p = scan_value(p, end);
-    const char *stop = p;
-    if (p == end)
-        return H1_MORE;
-    if (UNLIKELY(*p != '\r'))
-        return fault(why, *p == '\n' ? "bare LF in a field" : "control byte in a field value");
-    if (p + 1 == end)
-        return H1_MORE;
-    if (UNLIKELY(p[1] != '\n'))
-        return fault(why, "bare CR in a field value");
-    while (stop > value && scan_is(stop[-1], SCAN_OWS))
+    while (p < end && UNLIKELY(*p == ' ' || *p == '\t'))
+        p++;
+    const char *value = p, *stop = p = scan_value(p, end);
+    *ret_next = p;
+    if (UNLIKELY(!is_crlf(p, end)))
+        return H1_BAD;
+    while (stop > value &&
+           (uint8_t)stop[-1] <= ' ') /* of such bytes only SP and HTAB can be there */
         stop--;
-    *at = p + 2;
-    h->name = name;
-    h->value = value;
-    h->value_n = (uint32_t)(stop - value);
-    h->name_n = (uint16_t)name_n;
-    h->id = (uint8_t)header_id_of((struct str){ name, name_n });
-    h->flags = hop[h->id];
+    *ret_next = p + 2;
+    unsigned id = header_id_of((struct str){ name, name_n });
+    *h = (struct header){ .name = name,
+                          .value = value,
+                          .value_n = (uint32_t)(stop - value),
+                          .name_n = (uint16_t)name_n,
+                          .id = (uint8_t)id,
+                          .flags = hop[id] };
     return H1_OK;
 }
 
 enum h1_result h1_fields_parse(const char **at, const char *end, uint32_t max,
                                struct http_message *m, struct h1_fields *f, const char **why)
 {
-    uint32_t n = 0;
-    for (;; n++) {
-        if (*at == end)
+    struct header *h = m->headers.v, *stop = h + max;
+    const char *p = *at;
+    bool huge = end - p > UINT16_MAX;
+    for (;; h++) {
+        const char *name = p;
+        p = scan_token(name, end);
+        if (UNLIKELY(p == end))
             return H1_MORE;
-        if (**at == '\r') {
-            enum h1_result r = h1_crlf(at, end);
-            if (r == H1_BAD)
-                *why = "bare CR at the start of a field line";
-            m->headers.n = n;
-            return r;
+        if (UNLIKELY(*p != ':' || p == name)) {
+            if (p != name || *p != '\r')
+                return name_fault(name, p, why);
+            if (!is_crlf(p, end))
+                return line_end_fault(p, end, why);
+            m->headers.n = (uint32_t)(h - m->headers.v);
+            *at = p + 2;
+            return H1_OK;
         }
-        if (UNLIKELY(n >= max)) {
-            *why = "too many header fields";
+        if (UNLIKELY(h == stop || (huge && p - name > UINT16_MAX))) {
+            *why = h == stop ? "too many header fields" : "field name too long";
             return H1_TOO_LARGE;
         }
-        struct header *h = &m->headers.v[n];
-        enum h1_result r = field_line(at, end, h, why);
-        if (UNLIKELY(r != H1_OK))
-            return r;
+        if (UNLIKELY(field_line(name, p, end, h, &p) != H1_OK))
+            return line_end_fault(p, end, why);
         if (h->id != HDR_OTHER)
             note(f, h);
     }

@@ -195,6 +195,63 @@ static bool ipv6_valid(const char *p, const char *end)
     return gap ? groups <= 7 : groups == 8;
 }
 
+#ifdef __SSE2__
+/* Bits of x's bytes that may stand in a name, with ret_dots those that are dots. */
+static unsigned name_bits(__m128i x, unsigned *ret_dots)
+{
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0')),
+            dot = _mm_cmpeq_epi8(x, _mm_set1_epi8('.'));
+    __m128i ok =
+        _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter),
+                     _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+    ok = _mm_or_si128(_mm_or_si128(ok, dot), _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('-')),
+                                                          _mm_cmpeq_epi8(x, _mm_set1_epi8('_'))));
+    *ret_dots = (unsigned)_mm_movemask_epi8(dot);
+    return (unsigned)_mm_movemask_epi8(ok);
+}
+
+/* name_end for 8 to 32 bytes, without reading beyond them: two halves that overlap. */
+static const char *name_end_short(const char *p, size_t n)
+{
+    uint64_t ok, dots;
+    unsigned d, e = 0;
+    if (n < 16) {
+        __m128i lo = _mm_loadl_epi64((const __m128i *)(const void *)p);
+        __m128i hi = _mm_loadl_epi64((const __m128i *)(const void *)(p + n - 8));
+        unsigned both = name_bits(_mm_unpacklo_epi64(lo, hi), &d);
+        ok = (both & 0xff) | (uint64_t)(both >> 8) << (n - 8);
+        dots = (d & 0xff) | (uint64_t)(d >> 8) << (n - 8);
+    } else {
+        ok = name_bits(_mm_loadu_si128((const __m128i *)(const void *)p), &d);
+        ok |= (uint64_t)name_bits(_mm_loadu_si128((const __m128i *)(const void *)(p + n - 16)), &e)
+              << (n - 16);
+        dots = d | (uint64_t)e << (n - 16);
+    }
+    size_t len = (size_t)__builtin_ctzll(~ok);
+    dots &= (UINT64_C(1) << len) - 1;
+    return dots & (dots << 1 | 1) ? NULL : p + len;
+}
+#endif
+
+/* Where the name at p ends; NULL when a dot comes first or after a dot. */
+static const char *name_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    if (LIKELY(end - p >= 8 && end - p <= 32))
+        return name_end_short(p, (size_t)(end - p));
+#endif
+    for (;; p++) {
+        const char *label = p;
+        while (p < end && scan_is(*p, SCAN_LABEL))
+            p++;
+        if (p == end || *p != '.')
+            return p;
+        if (p == label)
+            return NULL;
+    }
+}
+
 /* Percent-encoding, sub-delims and non-ASCII are legal in RFC 3986's reg-name, yet mean nothing in
    DNS and something in other parsers; so a name is letters, digits, '-', '_' and single dots. One
    dot at the end is left out of ret_host. */
@@ -213,16 +270,13 @@ bool authority_parse(struct str authority, struct str *ret_host, uint16_t *ret_p
         *ret_host = (struct str){ authority.p, (size_t)(p - authority.p) };
         return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
     }
-    bool dot = true; /* a dot may not come first or after a dot */
-    for (; p < end && scan_is(*p, SCAN_HOST); p++) {
-        if (UNLIKELY(*p == '.' && dot))
-            return false;
-        dot = *p == '.';
-    }
+    p = name_end(p, end);
+    if (!p)
+        return false;
     size_t n = (size_t)(p - authority.p);
     if (n == 0 || n > 255)
         return false;
-    *ret_host = (struct str){ authority.p, dot ? n - 1 : n };
+    *ret_host = (struct str){ authority.p, p[-1] == '.' ? n - 1 : n };
     return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
 }
 

@@ -3,7 +3,7 @@
 
 #define T SCAN_TOKEN
 #define P SCAN_PATH
-#define A (SCAN_TOKEN | SCAN_PATH | SCAN_UNRESERVED | SCAN_HOST)
+#define A (SCAN_TOKEN | SCAN_PATH | SCAN_UNRESERVED | SCAN_LABEL)
 #define X (A | SCAN_HEX)
 
 /* SCAN_PATH is RFC 3986 pchar and '/', plus the four bytes that browsers send unencoded although
@@ -23,7 +23,7 @@ const uint8_t scan_class[256] = {
     ['+'] = T | P,
     [','] = P,
     ['-'] = A,
-    ['.'] = SCAN_TOKEN | SCAN_UNRESERVED | SCAN_HOST,
+    ['.'] = SCAN_TOKEN | SCAN_UNRESERVED,
     ['/'] = P,
     ['0' ... '9'] = X,
     [':'] = P,

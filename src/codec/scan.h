@@ -8,7 +8,7 @@
 
 enum {
     SCAN_TOKEN = 1,      /* RFC 9110 tchar */
-    SCAN_HOST = 2,       /* letters, digits, '-', '.', '_' */
+    SCAN_LABEL = 2,      /* of host names: letters, digits, '-', '_' */
     SCAN_UNRESERVED = 4, /* RFC 3986 unreserved */
     SCAN_PATH = 8,       /* may stand in a path as it is; neither '.' nor '%', which need a look */
     SCAN_HEX = 16,
@@ -26,17 +26,42 @@ static inline bool scan_is(char c, unsigned cls)
 static inline const char *scan_value(const char *p, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f), tab = _mm_set1_epi8('\t');
-    for (; end - p >= 16; p += 16) {
+    /* Signed comparison: obs-text stops it as well, as HTAB does; both are rare and passed over
+     * singly. */
+    const __m128i first = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
+    while (end - p >= 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i ctl = _mm_cmpeq_epi8(_mm_min_epu8(x, low), x);
-        ctl = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(x, tab), ctl), _mm_cmpeq_epi8(x, del));
-        unsigned m = (unsigned)_mm_movemask_epi8(ctl);
-        if (m)
-            return p + __builtin_ctz(m);
+        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, first), _mm_cmpeq_epi8(x, del));
+        unsigned m = (unsigned)_mm_movemask_epi8(odd);
+        if (m == 0) {
+            p += 16;
+            continue;
+        }
+        p += __builtin_ctz(m);
+        if (LIKELY(*p != '\t' && (int8_t)*p >= 0))
+            return p;
+        p++;
     }
 #endif
     while (p < end && ((uint8_t)*p >= 0x20 || *p == '\t') && *p != 0x7f)
+        p++;
+    return p;
+}
+
+/* First byte in [p, end) that is not a token character, or end. Letters and '-' go 16 at a time,
+ * the rest one by one. */
+static inline const char *scan_token(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    if (LIKELY(end - p >= 16)) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+        letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter);
+        letter = _mm_or_si128(letter, _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
+        p += __builtin_ctz(~(unsigned)_mm_movemask_epi8(letter));
+    }
+#endif
+    while (p < end && scan_is(*p, SCAN_TOKEN))
         p++;
     return p;
 }
