@@ -1,5 +1,5 @@
-/* JSON in (RFC 8259, strict, with line and column in characters) and out. Reads one document from memory; not a stream
-   parser. Pure. */
+/* JSON in (RFC 8259, strict, with line and column in characters) and out. Reads one document from
+   memory; not a stream parser. Pure. */
 #include "codec/node.h"
 #include "codec/tree.h"
 
@@ -61,7 +61,9 @@ static bool scan_escape(struct json *j)
     char c = j->p[1];
     if (c != 'u') {
         if (!memchr("\"\\/bfnrt", c, 8))
-            return bad(j, "unknown escape in a string: want one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX");
+            return bad(j,
+                       "unknown escape in a string: want one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t "
+                       "\\uXXXX");
         j->p += 2;
         return true;
     }
@@ -71,8 +73,8 @@ static bool scan_escape(struct json *j)
     if (u >= 0xDC00 && u <= 0xDFFF)
         return bad(j, "a low surrogate without a high one before it");
     if (u >= 0xD800 && u <= 0xDBFF) {
-        if (j->end - j->p < 12 || j->p[6] != '\\' || j->p[7] != 'u' || !hex4(j->p + 8, j->end, &low) ||
-            low < 0xDC00 || low > 0xDFFF)
+        if (j->end - j->p < 12 || j->p[6] != '\\' || j->p[7] != 'u' ||
+            !hex4(j->p + 8, j->end, &low) || low < 0xDC00 || low > 0xDFFF)
             return bad(j, "a high surrogate without a low one after it");
         j->p += 6;
     }
@@ -80,7 +82,8 @@ static bool scan_escape(struct json *j)
     return true;
 }
 
-/* j->p stands after the opening quote; afterwards after the closing one. ret_raw is what stands between. */
+/* j->p stands after the opening quote; afterwards after the closing one. ret_raw is what stands
+ * between. */
 static bool scan_string(struct json *j, struct str *ret_raw, bool *ret_escaped)
 {
     const char *from = j->p;
@@ -134,7 +137,8 @@ static size_t put_utf8(char *to, uint32_t u)
     return 4;
 }
 
-/* raw was checked by scan_string. An escape is never shorter than what it stands for, so raw.n bytes are enough. */
+/* raw was checked by scan_string. An escape is never shorter than what it stands for, so raw.n
+ * bytes are enough. */
 static size_t unescape(struct str raw, char *to)
 {
     static const char from[] = "bfnrt", into[] = "\b\f\n\r\t";
@@ -247,8 +251,9 @@ static struct node *read_word(struct json *j)
 {
     const char *from = j->p;
     uint32_t col = column(j, from);
-    while (j->p < j->end && ((*j->p >= '0' && *j->p <= '9') || ((*j->p | 0x20) >= 'a' && (*j->p | 0x20) <= 'z') ||
-                             *j->p == '-' || *j->p == '+' || *j->p == '.'))
+    while (j->p < j->end &&
+           ((*j->p >= '0' && *j->p <= '9') || ((*j->p | 0x20) >= 'a' && (*j->p | 0x20) <= 'z') ||
+            *j->p == '-' || *j->p == '+' || *j->p == '.'))
         j->p++;
     struct str w = { from, (size_t)(j->p - from) };
     enum node_type type = NODE_NUMBER;
@@ -301,7 +306,8 @@ static void read_document(void *arg)
         j->root = n;
 }
 
-struct node *json_parse(struct arena *a, struct str file, struct str text, const struct node_limits *lim, struct errors *e)
+struct node *json_parse(struct arena *a, struct str file, struct str text,
+                        const struct node_limits *lim, struct errors *e)
 {
     struct json j = { .p = text.p, .end = text.p + text.n, .line_start = text.p, .line = 1 };
     tree_init(&j.t, a, file, lim, e);
@@ -314,7 +320,8 @@ struct node *json_parse(struct arena *a, struct str file, struct str text, const
 
 void json_escape(struct str s, struct buf *out)
 {
-    static const char hex[] = "0123456789abcdef", special[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+    static const char hex[] = "0123456789abcdef", special[] = "\"\\\b\f\n\r\t",
+                      letter[] = "\"\\bfnrt";
     const char *p = s.p, *end = s.p + s.n, *clean = p;
     buf_char(out, '"');
     while (p < end) {

@@ -1,12 +1,15 @@
-/* Making, comparing and merging document trees. Reading and printing are in yaml.c and json.c. Pure; a tree may be read
-   by any thread once it is built. */
+/* Making, comparing and merging document trees. Reading and printing are in yaml.c and json.c.
+   Pure; a tree may be read by any thread once it is built. */
 #include "codec/node.h"
 #include "codec/tree.h"
 
-/* depth: people nest some ten levels, and everything that walks a tree recurses. nodes: 100,000 routes are about one
-   million. aliases: nodes that all aliases of a file may repeat together; enough for a shared block, too few for a bomb.
-   scalar_bytes: a certificate bundle or an inline specification fits. */
-const struct node_limits NODE_LIMITS_DEFAULT = { .depth = 64, .nodes = 8 << 20, .aliases = 1000, .scalar_bytes = 16 << 20 };
+/* depth: people nest some ten levels, and everything that walks a tree recurses. nodes: 100,000
+   routes are about one million. aliases: nodes that all aliases of a file may repeat together;
+   enough for a shared block, too few for a bomb. scalar_bytes: a certificate bundle or an inline
+   specification fits. */
+const struct node_limits NODE_LIMITS_DEFAULT = {
+    .depth = 64, .nodes = 8 << 20, .aliases = 1000, .scalar_bytes = 16 << 20
+};
 
 static const struct node_pair *pair_find(const struct node *map, struct str key)
 {
@@ -61,7 +64,8 @@ struct node *node_bool(struct arena *a, bool v)
     return n;
 }
 
-/* Room for one more entry after n; returns the array to use. A parsed array is exact and is copied on its first growth. */
+/* Room for one more entry after n; returns the array to use. A parsed array is exact and is copied
+ * on its first growth. */
 static void *grown(struct arena *a, struct node *owner, void *v, size_t n, size_t size)
 {
     if (owner->grow && n < (size_t)1 << owner->grow)
@@ -85,7 +89,8 @@ void node_map_set(struct arena *a, struct node *map, struct str key, struct node
         return;
     }
     map->map.v = grown(a, map, map->map.v, map->map.n, sizeof(map->map.v[0]));
-    map->map.v[map->map.n++] = (struct node_pair){ .key = key.n ? arena_str(a, key) : STR(""), .value = value };
+    map->map.v[map->map.n++] =
+        (struct node_pair){ .key = key.n ? arena_str(a, key) : STR(""), .value = value };
 }
 
 void node_list_add(struct arena *a, struct node *list, struct node *value)

@@ -1,4 +1,5 @@
-/* The builder under the YAML and JSON readers. Not a parser. Called by one thread at a time; a value on the caller's stack. */
+/* The builder under the YAML and JSON readers. Not a parser. Called by one thread at a time; a
+ * value on the caller's stack. */
 #include "codec/tree.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -6,7 +7,8 @@
 /* Maps up to this many keys are checked for duplicates pair by pair; hashing costs more below. */
 enum { SMALL_MAP = 16 };
 
-void tree_init(struct tree *t, struct arena *a, struct str file, const struct node_limits *lim, struct errors *e)
+void tree_init(struct tree *t, struct arena *a, struct str file, const struct node_limits *lim,
+               struct errors *e)
 {
     memset(t, 0, sizeof(*t));
     t->a = a;
@@ -84,7 +86,8 @@ bool tree_push(struct tree *t, struct node_pair child)
         size_t cap = t->cap ? t->cap * 2 : 256;
         struct node_pair *v = mem_realloc(t->v, cap * sizeof(*v));
         if (!v)
-            return fail(t->e, t->file, child.line, child.col, STR(""), "out of memory while reading the document");
+            return fail(t->e, t->file, child.line, child.col, STR(""),
+                        "out of memory while reading the document");
         t->v = v;
         t->cap = cap;
     }
@@ -105,7 +108,8 @@ static size_t unique_small(struct tree *t, struct node_pair *v, size_t n)
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         size_t j = 0;
-        while (j < kept && (v[j].key.n != v[i].key.n || memcmp(v[j].key.p, v[i].key.p, v[i].key.n) != 0))
+        while (j < kept &&
+               (v[j].key.n != v[i].key.n || memcmp(v[j].key.p, v[i].key.p, v[i].key.n) != 0))
             j++;
         if (j < kept)
             duplicate(t, &v[j], &v[i]);
@@ -128,7 +132,8 @@ static size_t unique_big(struct tree *t, struct node_pair *v, size_t n)
         v[kept] = v[i];
         if (!map_put(&seen, v[kept].key, &v[kept])) {
             t->failed = true;
-            fail(t->e, t->file, v[i].line, v[i].col, STR(""), "out of memory while reading the document");
+            fail(t->e, t->file, v[i].line, v[i].col, STR(""),
+                 "out of memory while reading the document");
             break;
         }
         kept++;
@@ -194,7 +199,9 @@ size_t tree_utf8(const char *p, const char *end)
 {
     const unsigned char *u = (const unsigned char *)p;
     size_t left = (size_t)(end - p), need;
-    unsigned lo = 0x80, hi = 0xBF; /* bounds of the second byte: no overlong form, no surrogate, at most U+10FFFF */
+    unsigned
+        lo = 0x80,
+        hi = 0xBF; /* bounds of the second byte: no overlong form, no surrogate, at most U+10FFFF */
     if (u[0] < 0x80)
         return 1;
     if (u[0] >= 0xC2 && u[0] <= 0xDF) {

@@ -1,5 +1,5 @@
-/* What the YAML and JSON readers share: making nodes under limits, and turning the children seen so far into lists
-   and maps with unique keys. Internal to codec. */
+/* What the YAML and JSON readers share: making nodes under limits, and turning the children seen so
+   far into lists and maps with unique keys. Internal to codec. */
 #pragma once
 #include "codec/node.h"
 
@@ -9,15 +9,18 @@ struct tree {
     struct str file;
     struct node_limits lim;
     struct errors *e;
-    struct node_pair *v; /* children of all open containers, innermost last; a scratch stack on the heap */
+    struct node_pair
+        *v; /* children of all open containers, innermost last; a scratch stack on the heap */
     size_t n, cap;
     size_t nodes; /* made so far; what an alias repeats counts again */
     bool failed;  /* an error was added that did not stop the reader */
     struct str keys[TREE_KEY_CACHE];
 };
-void tree_init(struct tree *t, struct arena *a, struct str file, const struct node_limits *lim, struct errors *e);
+void tree_init(struct tree *t, struct arena *a, struct str file, const struct node_limits *lim,
+               struct errors *e);
 void tree_fini(struct tree *t);
-/* Calls fn(arg); false when the arena was out of memory on the way. The caller then cleans up and calls tree_oom. */
+/* Calls fn(arg); false when the arena was out of memory on the way. The caller then cleans up and
+ * calls tree_oom. */
 bool tree_run(struct tree *t, void (*fn)(void *arg), void *arg);
 /* Goes where the arena's owner wanted (on_oom), else adds an error. */
 void tree_oom(struct tree *t);

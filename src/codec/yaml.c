@@ -1,5 +1,6 @@
-/* YAML in: libyaml's events to a tree, under our limits. Only true, false and null are keywords, only what JSON calls a
-   number is a number, so `no`, `on`, `1.2.3` and `007` are strings. Printing is in yaml_print.c. Pure. */
+/* YAML in: libyaml's events to a tree, under our limits. Only true, false and null are keywords,
+   only what JSON calls a number is a number, so `no`, `on`, `1.2.3` and `007` are strings. Printing
+   is in yaml_print.c. Pure. */
 #include "base/mem.h"
 #include "codec/node.h"
 #include "codec/tree.h"
@@ -7,10 +8,10 @@
 
 struct frame { /* an open list or map */
     struct node *n;
-    size_t base;     /* its children begin here on the tree's stack */
-    size_t anchor;   /* index + 1, 0 = none */
-    size_t before;   /* nodes made before it */
-    struct str key;  /* map: the key read, when its value is still to come */
+    size_t base;    /* its children begin here on the tree's stack */
+    size_t anchor;  /* index + 1, 0 = none */
+    size_t before;  /* nodes made before it */
+    struct str key; /* map: the key read, when its value is still to come */
     uint32_t line, col;
     bool have_key;
 };
@@ -34,7 +35,8 @@ struct loader {
 
 static bool bad(struct loader *l, const yaml_mark_t *at, const char *what)
 {
-    return fail(l->t.e, l->t.file, (uint32_t)at->line + 1, (uint32_t)at->column + 1, STR(""), "%s", what);
+    return fail(l->t.e, l->t.file, (uint32_t)at->line + 1, (uint32_t)at->column + 1, STR(""), "%s",
+                what);
 }
 
 /* libyaml gives only a byte offset for what it cannot decode. */
@@ -50,7 +52,8 @@ static bool bad_bytes(struct loader *l)
             col++;
         }
     }
-    return fail(l->t.e, l->t.file, line, col, STR(""), "%s", l->parser.problem ? l->parser.problem : "bad bytes");
+    return fail(l->t.e, l->t.file, line, col, STR(""), "%s",
+                l->parser.problem ? l->parser.problem : "bad bytes");
 }
 
 static bool syntax_error(struct loader *l)
@@ -63,12 +66,13 @@ static bool syntax_error(struct loader *l)
     uint32_t line = (uint32_t)p->problem_mark.line + 1, col = (uint32_t)p->problem_mark.column + 1;
     const char *problem = p->problem ? p->problem : "not YAML";
     if (p->context && p->context_mark.line != p->problem_mark.line)
-        return fail(l->t.e, l->t.file, line, col, STR(""), "%s (%s that begins on line %zu)", problem, p->context,
-                    p->context_mark.line + 1);
+        return fail(l->t.e, l->t.file, line, col, STR(""), "%s (%s that begins on line %zu)",
+                    problem, p->context, p->context_mark.line + 1);
     return fail(l->t.e, l->t.file, line, col, STR(""), "%s", problem);
 }
 
-static bool add_anchor(struct loader *l, const yaml_event_t *ev, const char *name, size_t *ret_index)
+static bool add_anchor(struct loader *l, const yaml_event_t *ev, const char *name,
+                       size_t *ret_index)
 {
     *ret_index = 0;
     if (!name)
@@ -125,7 +129,9 @@ static bool add_key(struct loader *l, const yaml_event_t *ev)
     if (plain && n == 0)
         return bad(l, &ev->start_mark, "a key is missing before ':'");
     if (plain && n == 2 && memcmp(p, "<<", 2) == 0)
-        return bad(l, &ev->start_mark, "merge keys (<<) are not supported: write the fields out, or alias the whole value");
+        return bad(
+            l, &ev->start_mark,
+            "merge keys (<<) are not supported: write the fields out, or alias the whole value");
     if (n > l->t.lim.scalar_bytes)
         return bad(l, &ev->start_mark, "a key over the size limit");
     f->key = tree_key(&l->t, p, n);
@@ -141,11 +147,13 @@ static enum node_type plain_type(const char *p, size_t n)
         return NODE_NULL;
     if ((n == 4 && memcmp(p, "true", 4) == 0) || (n == 5 && memcmp(p, "false", 5) == 0))
         return NODE_BOOL;
-    return (*p == '-' || (*p >= '0' && *p <= '9')) && tree_is_number(p, n) ? NODE_NUMBER : NODE_STRING;
+    return (*p == '-' || (*p >= '0' && *p <= '9')) && tree_is_number(p, n) ? NODE_NUMBER
+                                                                           : NODE_STRING;
 }
 
 /* What a tag makes of a scalar. False: the tag is unknown or does not fit the text. */
-static bool tagged_type(const char *tag, const char *p, size_t n, enum node_type *ret, bool *ret_plain)
+static bool tagged_type(const char *tag, const char *p, size_t n, enum node_type *ret,
+                        bool *ret_plain)
 {
     static const struct {
         const char *tag;
@@ -179,12 +187,13 @@ static bool add_scalar(struct loader *l, const yaml_event_t *ev)
     bool plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     enum node_type type = plain ? plain_type(p, n) : NODE_STRING;
     if (UNLIKELY(tag != NULL) && !tagged_type(tag, p, n, &type, &plain))
-        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1, (uint32_t)ev->start_mark.column + 1, STR(""),
+        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1,
+                    (uint32_t)ev->start_mark.column + 1, STR(""),
                     "tag '%.100s' is not supported or does not fit its value", tag);
     if (n > l->t.lim.scalar_bytes)
         return bad(l, &ev->start_mark, "a value over the size limit");
-    struct node *node =
-        tree_node(&l->t, type, (uint32_t)ev->start_mark.line + 1, (uint32_t)ev->start_mark.column + 1);
+    struct node *node = tree_node(&l->t, type, (uint32_t)ev->start_mark.line + 1,
+                                  (uint32_t)ev->start_mark.column + 1);
     if (!node || !add_anchor(l, ev, (const char *)ev->data.scalar.anchor, &anchor))
         return false;
     node->plain = plain;
@@ -197,17 +206,21 @@ static bool add_scalar(struct loader *l, const yaml_event_t *ev)
 static bool open_container(struct loader *l, const yaml_event_t *ev, enum node_type type)
 {
     bool map = type == NODE_MAP;
-    const char *tag = (const char *)(map ? ev->data.mapping_start.tag : ev->data.sequence_start.tag);
-    const char *anchor = (const char *)(map ? ev->data.mapping_start.anchor : ev->data.sequence_start.anchor);
+    const char *tag =
+        (const char *)(map ? ev->data.mapping_start.tag : ev->data.sequence_start.tag);
+    const char *anchor =
+        (const char *)(map ? ev->data.mapping_start.anchor : ev->data.sequence_start.anchor);
     if (wants_key(l))
         return bad(l, &ev->start_mark, "a key must be plain text, not a list or a map");
     if (l->depth >= l->t.lim.depth)
         return bad(l, &ev->start_mark, "nested too deeply");
     if (tag && strcmp(tag, "!") != 0 && strcmp(tag, map ? YAML_MAP_TAG : YAML_SEQ_TAG) != 0)
-        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1, (uint32_t)ev->start_mark.column + 1, STR(""),
+        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1,
+                    (uint32_t)ev->start_mark.column + 1, STR(""),
                     "tag '%.100s' is not supported or does not fit its value", tag);
     struct frame f = { .base = l->t.n, .before = l->t.nodes };
-    f.n = tree_node(&l->t, type, (uint32_t)ev->start_mark.line + 1, (uint32_t)ev->start_mark.column + 1);
+    f.n = tree_node(&l->t, type, (uint32_t)ev->start_mark.line + 1,
+                    (uint32_t)ev->start_mark.column + 1);
     if (!f.n || !add_anchor(l, ev, anchor, &f.anchor))
         return false;
     l->frames[l->depth++] = f;
@@ -256,7 +269,8 @@ static bool add_alias(struct loader *l, const yaml_event_t *ev)
         return bad(l, &ev->start_mark, "an alias inside the value that it names");
     l->expanded += a->nodes;
     if (l->expanded > l->t.lim.aliases || l->t.nodes + a->nodes > l->t.lim.nodes)
-        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1, (uint32_t)ev->start_mark.column + 1, STR(""),
+        return fail(l->t.e, l->t.file, (uint32_t)ev->start_mark.line + 1,
+                    (uint32_t)ev->start_mark.column + 1, STR(""),
                     "aliases repeat more than %zu values", l->t.lim.aliases);
     if (l->depth + height(a->n) > l->t.lim.depth)
         return bad(l, &ev->start_mark, "nested too deeply");

@@ -1,13 +1,14 @@
-/* YAML out: block style, quotes only where a reader would see something else, so that yaml_parse gives the tree back.
-   Pure. */
+/* YAML out: block style, quotes only where a reader would see something else, so that yaml_parse
+   gives the tree back. Pure. */
 #include "codec/node.h"
 #include "codec/tree.h"
 
-/* YAML forbids or folds these even inside quotes: controls, line separators, the byte order mark, non-characters. */
+/* YAML forbids or folds these even inside quotes: controls, line separators, the byte order mark,
+ * non-characters. */
 static bool escaped_char(uint32_t u)
 {
-    return u < 0x20 || (u >= 0x7F && u < 0xA0) || u == 0x2028 || u == 0x2029 || u == 0xFEFF || u == 0xFFFE ||
-           u == 0xFFFF;
+    return u < 0x20 || (u >= 0x7F && u < 0xA0) || u == 0x2028 || u == 0x2029 || u == 0xFEFF ||
+           u == 0xFFFE || u == 0xFFFF;
 }
 
 static uint32_t decode(const char *p, size_t n)
@@ -45,20 +46,23 @@ static void print_quoted(struct str s, struct buf *out)
     buf_char(out, '"');
 }
 
-/* Letters, digits and a few signs that mean nothing to YAML in the middle of a word; stricter than it needs to be. */
+/* Letters, digits and a few signs that mean nothing to YAML in the middle of a word; stricter than
+ * it needs to be. */
 static bool plain_safe(struct str s)
 {
     static const char inner[] = "-_./+@$%^~()=;";
-    if (s.n == 0 || s.n > 200 || str_eq(s, STR("null")) || str_eq(s, STR("true")) || str_eq(s, STR("false")) ||
-        tree_is_number(s.p, s.n))
+    if (s.n == 0 || s.n > 200 || str_eq(s, STR("null")) || str_eq(s, STR("true")) ||
+        str_eq(s, STR("false")) || tree_is_number(s.p, s.n))
         return false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         bool word = (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
-        bool first = c == '/' || c == '_' || c == '.' || c == '$' || c == '^' || c == '(' || c == '+';
+        bool first =
+            c == '/' || c == '_' || c == '.' || c == '$' || c == '^' || c == '(' || c == '+';
         bool lone_space = c == ' ' && i + 1 < s.n && s.p[i + 1] != ' ';
         bool in_word = c == ':' && i + 1 < s.n && s.p[i + 1] != ' ';
-        if (!word && (i == 0 ? !first : !lone_space && !in_word && !memchr(inner, c, sizeof(inner) - 1)))
+        if (!word &&
+            (i == 0 ? !first : !lone_space && !in_word && !memchr(inner, c, sizeof(inner) - 1)))
             return false;
     }
     return !str_starts(s, STR("...")) && s.p[s.n - 1] != ':';
@@ -108,7 +112,8 @@ static void print_block(struct str s, unsigned indent, struct buf *out)
 
 static void print_key(struct str key, unsigned indent, struct buf *out)
 {
-    /* libyaml looks for the ':' of a simple key within 1,024 characters; an escape takes up to six bytes. */
+    /* libyaml looks for the ':' of a simple key within 1,024 characters; an escape takes up to six
+     * bytes. */
     bool longer = key.n > 150;
     if (longer)
         buf_str(out, STR("? "));
@@ -184,7 +189,8 @@ static void print_map(const struct node *n, unsigned indent, struct buf *out)
     }
 }
 
-/* Both printers start where the first line is already indented, so a map can stand right after "- ". */
+/* Both printers start where the first line is already indented, so a map can stand right after "-
+ * ". */
 static void print_list(const struct node *n, unsigned indent, struct buf *out)
 {
     for (size_t i = 0; i < n->list.n; i++) {
