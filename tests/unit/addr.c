@@ -1,0 +1,59 @@
+/* Socket addresses: text and back. */
+#include "io/addr.h"
+#include "../harness/harness.h"
+
+static void round_trip(struct str in)
+{
+    union addr a, b;
+    char out[ADDR_TEXT_MAX];
+    EXPECT(addr_parse(in, &a));
+    EXPECT_STR(((struct str){ out, addr_print(&a, out) }), in);
+    EXPECT(addr_parse(in, &b) && addr_equal(&a, &b));
+    addr_set_port(&b, (uint16_t)(addr_port(&b) + 1));
+    EXPECT(!addr_equal(&a, &b));
+}
+
+void unit_addr(void);
+void unit_addr(void)
+{
+    CASE("addresses with ports survive a round trip");
+    round_trip(STR("127.0.0.1:80"));
+    round_trip(STR("0.0.0.0:0"));
+    round_trip(STR("255.255.255.255:65534"));
+    round_trip(STR("[::1]:443"));
+    round_trip(STR("[2001:db8::a:b]:8080"));
+
+    CASE("the address alone is printed without its port");
+    union addr a;
+    char out[ADDR_TEXT_MAX];
+    EXPECT(addr_parse(STR("[::1]:443"), &a));
+    EXPECT_STR(((struct str){ out, addr_print_ip(&a, out) }), STR("::1"));
+    EXPECT_INT(addr_port(&a), 443);
+    EXPECT_INT(addr_len(&a), sizeof a.v6);
+
+    CASE("everything else is refused");
+    static const struct str bad[] = {
+        STR_INIT(""),
+        STR_INIT(":"),
+        STR_INIT("127.0.0.1"),
+        STR_INIT("127.0.0.1:"),
+        STR_INIT("127.0.0.1:65536"),
+        STR_INIT("127.0.0.1:-1"),
+        STR_INIT("127.0.0.1:80x"),
+        STR_INIT("127.0.0:80"),
+        STR_INIT("1.2.3.4.5:80"),
+        STR_INIT("::1:80"),
+        STR_INIT("[::1]"),
+        STR_INIT("[::1]80"),
+        STR_INIT("[::1"),
+        STR_INIT("[127.0.0.1]:80"),
+        STR_INIT("localhost:80"),
+        STR_INIT("127.0.0.1\0:80"),
+        STR_INIT("127.0.0.1:000080"),
+        STR_INIT(" 127.0.0.1:80"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        test_result(!addr_parse(bad[i], &a), __FILE__, __LINE__, "'%.*s' is refused",
+                    STR_FMT(bad[i]));
+    }
+}
