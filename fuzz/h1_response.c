@@ -37,8 +37,8 @@ static void check_sane(const struct head *h, const char *p, size_t n, uint8_t me
         CHECK(f->id != HDR_TRANSFER_ENCODING || !header_live(f));
         CHECK(f->id != HDR_CONTENT_LENGTH || !header_live(f) || m->body == BODY_NONE);
     }
-    bool bare = method == METHOD_HEAD || m->status == 204 || m->status == 304 ||
-                (m->status < 200 && m->status != 101);
+    bool bare = m->status != 101 &&
+                (method == METHOD_HEAD || m->status == 204 || m->status == 304 || m->status < 200);
     CHECK(lengths + codings <= 1);
     CHECK(!bare || m->body == BODY_NONE || (method == METHOD_CONNECT && m->status == 204));
     CHECK(m->body != BODY_STREAM || !m->keep_alive);
