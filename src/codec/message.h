@@ -37,5 +37,6 @@ struct str http_status_reason(uint16_t status); /* "Not Found"; "" if unknown */
 NODISCARD bool message_own(struct http_message *m, struct arena *a, uint32_t extra);
 /* Splits target into path and query. */
 void message_split_target(struct http_message *m);
-/* host[:port] → host in lower case view is the caller's business; port 0 if none. False if malformed (userinfo, spaces, bad port). */
+/* host[:port] → host in lower case view is the caller's business; port 0 if none. False if malformed (userinfo, spaces, bad
+   or empty port, port 0, empty labels, percent-encoding, zone ids). ret_host is without one trailing dot; IPv6 keeps its brackets. */
 bool authority_parse(struct str authority, struct str *ret_host, uint16_t *ret_port);
