@@ -83,7 +83,7 @@ void conn_fail(struct conn *c, enum io_err why)
         return;
     if (!(c->flags & CONN_F_CLOSING))
         c->err = (uint8_t)why;
-    else if (c->out_n > 0)
+    else if (c->out_n > 0 && c->err == IO_OK)
         c->err = IO_RESET; /* closed by us, but not all of it arrived */
     conn_dead(c);
 }
@@ -369,10 +369,16 @@ void conn_tls_eof(struct conn *c)
     conn_eof(c);
 }
 
-void conn_tls_fail(struct conn *c, enum io_err why)
+void conn_tls_fail(struct conn *c, enum io_err why, struct dur linger)
 {
     if (c->flags & CONN_F_DEAD)
         return;
+    if (linger.ns > 0 && !(c->flags & CONN_F_CLOSING)) {
+        conn_close(c, linger);
+        c->flags |= CONN_F_NOTIFIED;
+        c->err = (uint8_t)why;
+        return;
+    }
     conn_send(c);
     conn_fail(c, why);
 }

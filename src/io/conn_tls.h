@@ -24,8 +24,9 @@ bool conn_tls_queue(struct conn *c, const char *p,
                     size_t n); /* ciphertext for the peer; false: connection failed */
 void conn_tls_opened(struct conn *c);
 void conn_tls_deliver(struct conn *c, const char *p, size_t n);
-void conn_tls_eof(struct conn *c);                   /* close_notify came */
-void conn_tls_fail(struct conn *c, enum io_err why); /* queued alerts leave first */
+void conn_tls_eof(struct conn *c); /* close_notify came */
+/* Queued alerts leave first; with linger the peer is given that long to read them. */
+void conn_tls_fail(struct conn *c, enum io_err why, struct dur linger);
 char *conn_tls_buffer(struct conn *c); /* CONN_RECV_MAX bytes for plaintext, of the loop */
 
 /* ---- queues of chunks ---- */
