@@ -144,11 +144,11 @@ static size_t unique_big(struct tree *t, struct node_pair *v, size_t n)
 
 void tree_close(struct tree *t, struct node *n, size_t base)
 {
-    struct node_pair *v = t->v + base;
     size_t count = t->n - base;
-    t->n = base;
     if (count == 0)
         return;
+    struct node_pair *v = t->v + base;
+    t->n = base;
     if (n->type == NODE_LIST) {
         n->list.v = ARENA_ARRAY(t->a, struct node *, count);
         n->list.n = count;

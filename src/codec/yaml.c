@@ -334,6 +334,8 @@ static void read_stream(void *arg)
 bool yaml_parse(struct arena *a, struct str file, struct str text, const struct node_limits *lim,
                 node_list *ret_docs, struct errors *e)
 {
+    if (str_starts(text, STR("\xEF\xBB\xBF"))) /* a byte order mark is no column */
+        text = str_sub(text, 3, text.n);
     struct loader l = { .text = text };
     *ret_docs = (node_list){ 0 };
     tree_init(&l.t, a, file, lim, e);

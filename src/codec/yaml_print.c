@@ -46,13 +46,27 @@ static void print_quoted(struct str s, struct buf *out)
     buf_char(out, '"');
 }
 
+/* What other readers of YAML may take for a boolean, a number or a time of day. */
+static bool ambiguous(struct str s)
+{
+    static const char *const words[] = {
+        "null", "true", "false", "yes", "no", "on", "off", "y", "n"
+    };
+    bool letters = false;
+    for (size_t i = 0; i < s.n; i++)
+        letters |= ascii_lower(s.p[i]) >= 'a' && ascii_lower(s.p[i]) <= 'z';
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (str_ieq(s, str_from(words[i])))
+            return true;
+    return !letters || tree_is_number(s.p, s.n);
+}
+
 /* Letters, digits and a few signs that mean nothing to YAML in the middle of a word; stricter than
  * it needs to be. */
 static bool plain_safe(struct str s)
 {
     static const char inner[] = "-_./+@$%^~()=;";
-    if (s.n == 0 || s.n > 200 || str_eq(s, STR("null")) || str_eq(s, STR("true")) ||
-        str_eq(s, STR("false")) || tree_is_number(s.p, s.n))
+    if (s.n == 0 || s.n > 200 || (s.p[0] != '/' && ambiguous(s)))
         return false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
