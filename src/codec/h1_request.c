@@ -7,23 +7,40 @@ static enum h1_result fault(const char **why, const char *text)
     return H1_BAD;
 }
 
-/* method SP target SP version CRLF. m->target.p is set as soon as the target begins, m->version
- * when it is over. */
-static enum h1_result request_line(const char **at, const char *end, struct http_message *m,
-                                   const char **why)
+/* The method and the SP after it at *at. */
+static inline enum h1_result method_parse(const char **at, const char *end, struct http_message *m,
+                                          const char **why)
 {
-    const char *p = *at, *start = p;
-    while (p < end && scan_is(*p, SCAN_TOKEN))
-        p++;
+    const char *start = *at, *p = start;
+    if (LIKELY(end - p >= 4 && scan_word(p, 4) == scan_word("GET ", 4))) {
+        m->method_text = (struct str){ start, 3 };
+        m->method = METHOD_GET;
+        *at = p + 4;
+        return H1_OK;
+    }
+    p = scan_token(p, end);
     if (p == end)
         return H1_MORE;
     if (*p != ' ' || p == start)
         return fault(why, "malformed method");
     m->method_text = (struct str){ start, (size_t)(p - start) };
     m->method = (uint8_t)http_method_of(m->method_text);
-    start = ++p;
+    *at = p + 1;
+    return H1_OK;
+}
+
+/* method SP target SP version CRLF. m->target.p is set as soon as the target begins, m->version
+   when it is over. ret_query: the target's first '?', or NULL. */
+static inline enum h1_result request_line(const char **at, const char *end, struct http_message *m,
+                                          const char **ret_query, const char **why)
+{
+    const char *p = *at;
+    enum h1_result r = method_parse(&p, end, m, why);
+    if (UNLIKELY(r != H1_OK))
+        return r;
+    const char *start = p;
     m->target.p = start;
-    p = scan_target(p, end);
+    p = scan_target(p, end, ret_query);
     if (p == end)
         return H1_MORE;
     if (*p != ' ' || p == start)
@@ -31,16 +48,16 @@ static enum h1_result request_line(const char **at, const char *end, struct http
                      *p == '#' ? "fragment in the request target" : "malformed request target");
     m->target.n = (size_t)(p - start);
     p++;
-    enum h1_result r = h1_version(&p, end, m);
+    r = h1_version(&p, end, m);
     if (r == H1_OK)
         r = h1_crlf(&p, end);
     *at = p;
-    if (UNLIKELY(r != H1_OK)) {
-        if (r != H1_MORE)
-            *why = r == H1_VERSION ? "HTTP version not supported" : "malformed request line";
-        if (r == H1_MORE)
-            m->version = 0;
-    }
+    if (LIKELY(r == H1_OK))
+        return r;
+    if (r == H1_MORE)
+        m->version = 0;
+    else
+        *why = r == H1_VERSION ? "HTTP version not supported" : "malformed request line";
     return r;
 }
 
@@ -71,23 +88,32 @@ static const char *absolute_form(struct http_message *m)
     return NULL;
 }
 
-static const char *target_form(struct http_message *m)
+static const char *authority_form(struct http_message *m)
 {
     struct str host;
     uint16_t port;
-    if (m->method == METHOD_CONNECT) {
-        m->authority = m->target;
-        if (!authority_parse(m->target, &host, &port) || port == 0)
-            return "CONNECT needs host:port";
-        m->path = m->query = STR("");
-        return NULL;
+    m->authority = m->target;
+    if (!authority_parse(m->target, &host, &port) || port == 0)
+        return "CONNECT needs host:port";
+    m->path = m->query = STR("");
+    return NULL;
+}
+
+static inline const char *target_form(struct http_message *m, const char *query)
+{
+    struct str t = m->target;
+    if (UNLIKELY(m->method == METHOD_CONNECT))
+        return authority_form(m);
+    if (UNLIKELY(t.p[0] != '/')) {
+        const char *bad =
+            m->method == METHOD_OPTIONS && str_eq(t, STR("*")) ? NULL : absolute_form(m);
+        if (!bad)
+            message_split_target(m);
+        return bad;
     }
-    if (m->target.p[0] != '/' && !(m->method == METHOD_OPTIONS && str_eq(m->target, STR("*")))) {
-        const char *bad = absolute_form(m);
-        if (bad)
-            return bad;
-    }
-    message_split_target(m);
+    m->has_query = query != NULL;
+    m->path = (struct str){ t.p, query ? (size_t)(query - t.p) : t.n };
+    m->query = query ? (struct str){ query + 1, t.n - m->path.n - 1 } : STR("");
     return NULL;
 }
 
@@ -215,7 +241,7 @@ enum h1_result h1_parse_request(const char *p, size_t n, const struct h1_limits 
                                 size_t *ret_used, const char **ret_why)
 {
     size_t limit = lim->head_bytes;
-    const char *at = p, *end = p + (n < limit ? n : limit);
+    const char *at = p, *end = p + (n < limit ? n : limit), *query = NULL;
     struct h1_fields f = { 0 };
     *m = (struct http_message){ .headers = { hv, 0, cap } };
     *ret_why = "";
@@ -228,9 +254,9 @@ enum h1_result h1_parse_request(const char *p, size_t n, const struct h1_limits 
             *ret_why = "bare CR before the request line";
     }
     if (r == H1_OK)
-        r = request_line(&at, end, m, ret_why);
+        r = request_line(&at, end, m, &query, ret_why);
     if (r == H1_OK) {
-        const char *bad = target_form(m);
+        const char *bad = target_form(m, query);
         r = bad ? fault(ret_why, bad)
                 : h1_fields_parse(&at, end, cap < lim->headers ? cap : lim->headers, m, &f,
                                   ret_why);

@@ -123,16 +123,21 @@ void message_split_target(struct http_message *m)
 
 /* ---- authority ---- */
 
-static bool port_parse(const char *p, const char *end, uint16_t *ret)
+/* ":port" at p, or nothing. An empty port is legal in RFC 3986, but is read as "80", "none" or an
+ * error: refused, as is port 0. */
+static inline bool port_parse(const char *p, const char *end, uint16_t *ret)
 {
     unsigned v = 0;
-    if (p == end || end - p > 5 || *p == '0')
-        return false; /* an empty port is legal in RFC 3986, but is read as "80", "none" or an
-                         error: refused, as is port 0 */
-    for (; p < end; p++) {
-        if (*p < '0' || *p > '9')
+    *ret = 0;
+    if (p == end)
+        return true;
+    if (end - p < 2 || end - p > 6 || *p != ':' || p[1] == '0')
+        return false;
+    while (++p < end) {
+        unsigned d = (unsigned)(uint8_t)*p - '0';
+        if (d > 9)
             return false;
-        v = v * 10 + (unsigned)(*p - '0');
+        v = v * 10 + d;
     }
     *ret = (uint16_t)v;
     return v <= 65535;
@@ -197,7 +202,7 @@ static bool ipv6_valid(const char *p, const char *end)
 
 #ifdef __SSE2__
 /* Bits of x's bytes that may stand in a name, with ret_dots those that are dots. */
-static unsigned name_bits(__m128i x, unsigned *ret_dots)
+static inline __attribute__((always_inline)) unsigned name_bits(__m128i x, unsigned *ret_dots)
 {
     __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
     __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0')),
@@ -268,7 +273,7 @@ bool authority_parse(struct str authority, struct str *ret_host, uint16_t *ret_p
             return false;
         p = close + 1;
         *ret_host = (struct str){ authority.p, (size_t)(p - authority.p) };
-        return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
+        return port_parse(p, end, ret_port);
     }
     p = name_end(p, end);
     if (!p)
@@ -277,7 +282,7 @@ bool authority_parse(struct str authority, struct str *ret_host, uint16_t *ret_p
     if (n == 0 || n > 255)
         return false;
     *ret_host = (struct str){ authority.p, p[-1] == '.' ? n - 1 : n };
-    return p == end || (*p == ':' && port_parse(p + 1, end, ret_port));
+    return port_parse(p, end, ret_port);
 }
 
 /* ---- message_own ---- */

@@ -144,7 +144,8 @@ enum path_result path_normalise(struct str target, char *out, size_t cap, struct
         return fault(ret_why, "path without a leading slash");
     const char *q = memchr(target.p, '?', target.n), *end = target.p + target.n;
     struct str path = { target.p, q ? (size_t)(q - target.p) : target.n };
-    if (q && scan_target(q, end) != end)
+    const char *unused;
+    if (q && scan_target(q, end, &unused) != end)
         return fault(ret_why, "control byte, space, '#' or non-ASCII byte in the query");
     if (LIKELY(plain_length(path) == path.n))
         return PATH_SAME;

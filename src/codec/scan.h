@@ -67,9 +67,10 @@ static inline const char *scan_token(const char *p, const char *end)
 }
 
 /* First byte in [p, end) that a request target cannot hold (controls, SP, '#', DEL, non-ASCII), or
- * end. */
-static inline const char *scan_target(const char *p, const char *end)
+   end. ret_query: the first '?' before it, or NULL. */
+static inline const char *scan_target(const char *p, const char *end, const char **ret_query)
 {
+    *ret_query = NULL;
 #ifdef __SSE2__
     /* Signed comparison: bytes over 0x7f are negative and so below '!' as well. */
     const __m128i first = _mm_set1_epi8(0x21), del = _mm_set1_epi8(0x7f), hash = _mm_set1_epi8('#');
@@ -77,12 +78,17 @@ static inline const char *scan_target(const char *p, const char *end)
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
         __m128i bad = _mm_or_si128(_mm_cmplt_epi8(x, first), _mm_cmpeq_epi8(x, del));
         unsigned m = (unsigned)_mm_movemask_epi8(_mm_or_si128(bad, _mm_cmpeq_epi8(x, hash)));
+        unsigned q = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('?')));
+        q &= (m & -m) - 1; /* only those before the end; all of them when m is 0 */
+        if (q && !*ret_query)
+            *ret_query = p + __builtin_ctz(q);
         if (m)
             return p + __builtin_ctz(m);
     }
 #endif
-    while (p<end && * p> 0x20 && *p != 0x7f && *p != '#')
-        p++;
+    for (; p<end && * p> 0x20 && *p != 0x7f && *p != '#'; p++)
+        if (*p == '?' && !*ret_query)
+            *ret_query = p;
     return p;
 }
 
