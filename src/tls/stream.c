@@ -129,9 +129,10 @@ static bool tls_handshake(struct tls *t)
 }
 
 /* What SSL_read said at the end of the input. */
-static void tls_read_end(struct tls *t, int r)
+static void tls_read_end(struct tls *t, int error)
 {
-    switch (SSL_get_error(t->ssl, r)) {
+    switch (error) {
+    case SSL_ERROR_NONE:
     case SSL_ERROR_WANT_READ:
         break;
     case SSL_ERROR_ZERO_RETURN:
@@ -160,11 +161,13 @@ static void tls_read(struct tls *t)
 {
     char *buf = conn_tls_buffer(t->c);
     size_t have = 0;
-    int r;
+    int error = SSL_ERROR_NONE;
     do {
         size_t got = 0;
         uint32_t queued = t->c->out_n;
-        r = SSL_read_ex(t->ssl, buf + have, CONN_RECV_MAX - have, &got);
+        /* The error is asked for at once: the owner may write, which changes the answer. */
+        if (SSL_read_ex(t->ssl, buf + have, CONN_RECV_MAX - have, &got) != 1)
+            error = SSL_get_error(t->ssl, 0);
         if (!control_ok(t, queued))
             return;
         have += got;
@@ -172,11 +175,11 @@ static void tls_read(struct tls *t)
             conn_tls_deliver(t->c, buf, have);
             have = 0;
         }
-    } while (r == 1 && t->in_n > 0 && !conn_closing(t->c));
+    } while (error == SSL_ERROR_NONE && t->in_n > 0 && !conn_closing(t->c));
     if (have > 0)
         conn_tls_deliver(t->c, buf, have);
-    if (r != 1 && !conn_closing(t->c))
-        tls_read_end(t, r);
+    if (!conn_closing(t->c))
+        tls_read_end(t, error);
 }
 
 static void tls_input(struct conn *c, const char *p, size_t n)
