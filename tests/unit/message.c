@@ -28,81 +28,82 @@ static void methods(void)
     EXPECT_STR(http_status_reason(599), STR(""));
 }
 
+static const struct {
+    const char *text, *host; /* host NULL: refused */
+    unsigned port;
+} authority_rows[] = {
+    { "example.com", "example.com", 0 },
+    { "Example.COM:8080", "Example.COM", 8080 },
+    { "a_b-c.example", "a_b-c.example", 0 },
+    { "127.0.0.1:65535", "127.0.0.1", 65535 },
+    { "example.com.", "example.com", 0 },
+    { "example.com.:80", "example.com", 80 },
+    { "[::1]:80", "[::1]", 80 },
+    { "[::]", "[::]", 0 },
+    { "[2001:db8::1]", "[2001:db8::1]", 0 },
+    { "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:8]", 0 },
+    { "[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]", 0 },
+    { "[1:2:3:4:5:6:192.0.2.1]", "[1:2:3:4:5:6:192.0.2.1]", 0 },
+    { "[1::]", "[1::]", 0 },
+    { "", NULL, 0 },
+    { ":80", NULL, 0 },
+    { "example.com:", NULL, 0 },
+    { "example.com:0", NULL, 0 },
+    { "example.com:080", NULL, 0 },
+    { "example.com:65536", NULL, 0 },
+    { "example.com:+80", NULL, 0 },
+    { "example.com:80:80", NULL, 0 },
+    { "example.com:100000", NULL, 0 },
+    { "user@example.com", NULL, 0 },
+    { "user:pw@example.com", NULL, 0 },
+    { "exa mple.com", NULL, 0 },
+    { "example.com/", NULL, 0 },
+    { "example.com?", NULL, 0 },
+    { "example.com#", NULL, 0 },
+    { "example.com\\", NULL, 0 },
+    { "exa%6dple.com", NULL, 0 },
+    { "ex\xc3\xa4mple.com", NULL, 0 },
+    { "a,b", NULL, 0 },
+    { "*", NULL, 0 },
+    { ".", NULL, 0 },
+    { ".example.com", NULL, 0 },
+    { "a..b", NULL, 0 },
+    { "a..", NULL, 0 },
+    { "::1", NULL, 0 },
+    { "[::1", NULL, 0 },
+    { "[::1]x", NULL, 0 },
+    { "[::1]80", NULL, 0 },
+    { "[]", NULL, 0 },
+    { "[:]", NULL, 0 },
+    { "[:::]", NULL, 0 },
+    { "[1::2::3]", NULL, 0 },
+    { "[1:2:3:4:5:6:7]", NULL, 0 },
+    { "[1:2:3:4:5:6:7:8:9]", NULL, 0 },
+    { "[1:2:3:4:5:6:7::8]", NULL, 0 },
+    { "[1:2:3:4:5:6::8]", "[1:2:3:4:5:6::8]", 0 },
+    { "[1:2:3:4:5:6:7:8::]", NULL, 0 },
+    { "[12345::]", NULL, 0 },
+    { "[g::]", NULL, 0 },
+    { "[::1:]", NULL, 0 },
+    { "[fe80::1%25eth0]", NULL, 0 },
+    { "[::192.0.2]", NULL, 0 },
+    { "[::192.0.2.256]", NULL, 0 },
+    { "[::192.0.2.01]", NULL, 0 },
+    { "[v1.a]", NULL, 0 },
+};
+
 static void authorities(void)
 {
-    static const struct {
-        const char *text, *host; /* host NULL: refused */
-        unsigned port;
-    } rows[] = {
-        { "example.com", "example.com", 0 },
-        { "Example.COM:8080", "Example.COM", 8080 },
-        { "a_b-c.example", "a_b-c.example", 0 },
-        { "127.0.0.1:65535", "127.0.0.1", 65535 },
-        { "example.com.", "example.com", 0 },
-        { "example.com.:80", "example.com", 80 },
-        { "[::1]:80", "[::1]", 80 },
-        { "[::]", "[::]", 0 },
-        { "[2001:db8::1]", "[2001:db8::1]", 0 },
-        { "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:8]", 0 },
-        { "[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]", 0 },
-        { "[1:2:3:4:5:6:192.0.2.1]", "[1:2:3:4:5:6:192.0.2.1]", 0 },
-        { "[1::]", "[1::]", 0 },
-        { "", NULL, 0 },
-        { ":80", NULL, 0 },
-        { "example.com:", NULL, 0 },
-        { "example.com:0", NULL, 0 },
-        { "example.com:080", NULL, 0 },
-        { "example.com:65536", NULL, 0 },
-        { "example.com:+80", NULL, 0 },
-        { "example.com:80:80", NULL, 0 },
-        { "example.com:100000", NULL, 0 },
-        { "user@example.com", NULL, 0 },
-        { "user:pw@example.com", NULL, 0 },
-        { "exa mple.com", NULL, 0 },
-        { "example.com/", NULL, 0 },
-        { "example.com?", NULL, 0 },
-        { "example.com#", NULL, 0 },
-        { "example.com\\", NULL, 0 },
-        { "exa%6dple.com", NULL, 0 },
-        { "ex\xc3\xa4mple.com", NULL, 0 },
-        { "a,b", NULL, 0 },
-        { "*", NULL, 0 },
-        { ".", NULL, 0 },
-        { ".example.com", NULL, 0 },
-        { "a..b", NULL, 0 },
-        { "a..", NULL, 0 },
-        { "::1", NULL, 0 },
-        { "[::1", NULL, 0 },
-        { "[::1]x", NULL, 0 },
-        { "[::1]80", NULL, 0 },
-        { "[]", NULL, 0 },
-        { "[:]", NULL, 0 },
-        { "[:::]", NULL, 0 },
-        { "[1::2::3]", NULL, 0 },
-        { "[1:2:3:4:5:6:7]", NULL, 0 },
-        { "[1:2:3:4:5:6:7:8:9]", NULL, 0 },
-        { "[1:2:3:4:5:6:7::8]", NULL, 0 },
-        { "[1:2:3:4:5:6::8]", "[1:2:3:4:5:6::8]", 0 },
-        { "[1:2:3:4:5:6:7:8::]", NULL, 0 },
-        { "[12345::]", NULL, 0 },
-        { "[g::]", NULL, 0 },
-        { "[::1:]", NULL, 0 },
-        { "[fe80::1%25eth0]", NULL, 0 },
-        { "[::192.0.2]", NULL, 0 },
-        { "[::192.0.2.256]", NULL, 0 },
-        { "[::192.0.2.01]", NULL, 0 },
-        { "[v1.a]", NULL, 0 },
-    };
     CASE("host[:port]");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct str host, text = str_from(rows[i].text);
+    for (size_t i = 0; i < ARRAY_LEN(authority_rows); i++) {
+        struct str host, text = str_from(authority_rows[i].text);
         uint16_t port;
         bool ok = authority_parse(text, &host, &port);
-        test_result(ok == (rows[i].host != NULL), __FILE__, __LINE__, "'%s' accepted: %d",
-                    rows[i].text, ok);
-        if (ok && rows[i].host) {
-            EXPECT_STR(host, str_from(rows[i].host));
-            EXPECT_INT(port, rows[i].port);
+        test_result(ok == (authority_rows[i].host != NULL), __FILE__, __LINE__, "'%s' accepted: %d",
+                    authority_rows[i].text, ok);
+        if (ok && authority_rows[i].host) {
+            EXPECT_STR(host, str_from(authority_rows[i].host));
+            EXPECT_INT(port, authority_rows[i].port);
         }
     }
     CASE("NUL in an authority, and its length");
