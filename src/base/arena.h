@@ -23,6 +23,9 @@ void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull));
 /* The same, not zeroed, alignment 1 (strings) or 8; NULL over the limit: for the request path. */
 NODISCARD void *arena_try(struct arena *a, size_t n);
 NODISCARD char *arena_try_bytes(struct arena *a, size_t n);
+/* Copies for the request path: {NULL, 0} over the limit. */
+struct str arena_try_str(struct arena *a, struct str s);
+struct str arena_try_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 struct str arena_str(struct arena *a, struct str s);         /* copy, NUL after it */
 const char *arena_cstr(struct arena *a, struct str s);       /* NUL-terminated copy */
 struct str arena_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -1,0 +1,67 @@
+/* The heap door: malloc with counting and a switch that makes one call fail. Any thread. */
+#include "base/mem.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static _Atomic uint64_t calls, fail_at;
+static atomic_bool counting;
+
+/* The environment's wish is read before main, so that start-up itself can be swept. */
+__attribute__((constructor)) static void mem_from_environment(void)
+{
+    uint64_t n;
+    if (str_to_u64(str_from(getenv("WEIR_FAULT_ALLOC")), &n))
+        mem_fail_nth(n);
+}
+
+static bool refused(void)
+{
+    if (LIKELY(!atomic_load_explicit(&counting, memory_order_relaxed)))
+        return false;
+    uint64_t n = atomic_fetch_add(&calls, 1) + 1;
+    return n == atomic_load(&fail_at);
+}
+
+void mem_fail_nth(uint64_t n)
+{
+    atomic_store(&fail_at, n ? atomic_load(&calls) + n : 0);
+    atomic_store(&counting, true);
+}
+
+uint64_t mem_calls(void)
+{
+    atomic_store(&counting, true);
+    return atomic_load(&calls);
+}
+
+void *mem_alloc(size_t n)
+{
+    return UNLIKELY(refused()) ? NULL : calloc(1, n ? n : 1);
+}
+
+void *mem_realloc(void *p, size_t n)
+{
+    return UNLIKELY(refused()) ? NULL : realloc(p, n ? n : 1);
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+void *mem_need(size_t n)
+{
+    void *p = mem_alloc(n);
+    if (!p) {
+        fputs("weir: out of memory\n", stderr);
+        exit(1);
+    }
+    return p;
+}
+
+void *mem_array(size_t n, size_t size)
+{
+    size_t bytes;
+    return __builtin_mul_overflow(n, size, &bytes) ? NULL : mem_alloc(bytes);
+}
