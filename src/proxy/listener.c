@@ -4,7 +4,6 @@
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
-#include <sys/epoll.h>
 
 enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
@@ -133,7 +132,7 @@ struct worker_listener *worker_listener_open(struct worker *w, const struct list
     http_server_init(&l->http, w->loop, &server_events, l);
     list_add_tail(&w->listeners, &l->link);
     l->watch.fn = on_acceptable;
-    if (!loop_watch(w->loop, &l->watch, fd, EPOLLIN))
+    if (!loop_watch(w->loop, &l->watch, fd, LOOP_IN))
         LOG_ERROR("cannot watch a listening socket", LS("listener", l->name));
     return l;
 }

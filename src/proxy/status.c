@@ -4,7 +4,6 @@
 #include "codec/node.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 struct status_server {
@@ -304,7 +303,7 @@ struct status_server *status_open(struct proxy *p, struct str address, struct er
         fail(e, STR(""), 0, 0, STR("--status"), "want an address like 127.0.0.1:8007, got '%.*s'", STR_FMT(address));
     } else if ((s->fd = listen_open(&a, (struct listen_opts){ .backlog = 64 }, &s->real)) < 0) {
         fail(e, STR(""), 0, 0, STR("--status"), "cannot listen on %.*s: %s", STR_FMT(address), strerror(errno));
-    } else if (loop_watch(p->loop, &s->watch, s->fd, EPOLLIN)) {
+    } else if (loop_watch(p->loop, &s->watch, s->fd, LOOP_IN)) {
         return s;
     }
     status_free(s);

@@ -76,10 +76,18 @@ static bool is_address(struct str s, bool name_too)
     return is_ip(host, AF_INET) || (name_too && letters && labels(host, true));
 }
 
+/* Printable ASCII without '#': what may stand in a request target. */
+static bool target_bytes(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7F || s.p[i] == '#')
+            return false;
+    return true;
+}
+
 static bool is_path(struct str s)
 {
-    return s.n > 0 && s.p[0] == '/' && scan_target(s.p, s.p + s.n) == s.p + s.n &&
-           !memchr(s.p, '?', s.n);
+    return s.n > 0 && s.p[0] == '/' && target_bytes(s) && !memchr(s.p, '?', s.n);
 }
 
 static bool is_token(struct str s)
@@ -111,7 +119,7 @@ static bool is_url(struct str s)
         end++;
     path = str_sub(rest, end, rest.n);
     rest = str_sub(rest, 0, end);
-    if (scan_target(path.p, path.p + path.n) != path.p + path.n)
+    if (!target_bytes(path))
         return false;
     if (split_port(rest, &host, &port) && port > 0)
         rest = host;

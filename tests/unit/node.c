@@ -1,6 +1,6 @@
 /* Trees made by hand: growth, replacement, equality, copies, merging. */
 #include "codec/node.h"
-#include "harness/harness.h"
+#include "../harness/harness.h"
 
 void unit_node(void);
 

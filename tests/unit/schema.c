@@ -1,7 +1,7 @@
 /* The descriptor engine over one schema with every type: parse, errors, defaults, print, diff,
  * emit, paths, lint. */
 #include "schema/schema.h"
-#include "harness/harness.h"
+#include "../harness/harness.h"
 
 void unit_schema(void);
 
