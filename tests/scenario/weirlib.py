@@ -126,16 +126,17 @@ class Authority:
 
 # ---- the process ----
 class Weir:
-    def __init__(self, env, documents, name="weir", args=(), workers=2, variables=None, start=True, command="up"):
+    def __init__(self, env, documents, name="weir", args=(), workers=2, variables=None, start=True, command="up", paths=None):
         self.env, self.name = env, name
         self.file = os.path.join(env.folder, name + ".yaml")
-        self.write(documents)
+        if documents is not None:
+            self.write(documents)
         self.err_path, self.out_path = os.path.join(env.folder, name + ".err"), os.path.join(env.folder, name + ".out")
         self.stopped = False
         self.expect_alerts = False
         environ = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:exitcode=99", UBSAN_OPTIONS="print_stacktrace=1:exitcode=99",
                        TSAN_OPTIONS="exitcode=99", **(variables or {}))
-        argv = [env.binary, command, *([self.file] if command == "up" else []), "--status", "127.0.0.1:0", "--workers", str(workers), *args]
+        argv = [env.binary, command, *(paths if paths is not None else [self.file]), "--status", "127.0.0.1:0", "--workers", str(workers), *args]
         with open(self.err_path, "wb") as err, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environ, cwd=env.folder)
         env.cleanups.append(self.kill)

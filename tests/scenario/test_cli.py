@@ -1,0 +1,294 @@
+"""The command line: exit codes, error texts with file, line and column, help, check, explain, compile, echo."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+
+from peers import H1Client
+from weirlib import Weir, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, split, until
+
+GOOD = """\
+apiVersion: weir/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  listeners:
+    - {name: web, address: "127.0.0.1:0", protocol: http}
+---
+apiVersion: weir/v1
+kind: Service
+metadata: {name: shop}
+spec: {endpoints: ["127.0.0.1:9"]}
+---
+apiVersion: weir/v1
+kind: Route
+metadata: {name: shop}
+spec:
+  attach: [{gateway: edge}]
+  hosts: [shop.example]
+  rules:
+    - match: [{path: {prefix: /api}}]
+      to: [{service: shop}]
+"""
+
+
+def test_help_and_version(env):
+    for args in (["--help"], ["help"], ["check", "--help"], ["up", "--help"], ["explain", "--help"]):
+        code, out, err = env.run(*args)
+        same((code, err), (0, ""), args)
+        assert "weir" in out and len(out) > 80, out
+    code, out, _ = env.run("--help")
+    for name in ("up", "check", "explain", "compile", "proxy", "echo"):
+        assert re.search(r"^\s+%s\s" % name, out, re.M), "%s is not in the help:\n%s" % (name, out)
+    code, out, err = env.run("--version")
+    same(code, 0)
+    assert re.search(r"\d+\.\d+", out), out
+
+
+def test_usage_errors_are_2(env):
+    for args in ([], ["nonsense"], ["chek", "x"], ["check", "--nonsense", "x"], ["up"], ["explain", "x.yaml"], ["compile"], ["up", "--workers"], ["up", "--workers", "x", "f"]):
+        code, out, err = env.run(*args)
+        same(code, 2, "weir %r: %s" % (args, err))
+        assert err.strip() and not out.strip(), (args, out, err)
+    _, _, err = env.run("chek", "x")
+    assert "check" in err, "the nearest command is named: %s" % err
+
+
+def test_check(env):
+    f = env.write("good.yaml", GOOD)
+    code, out, err = env.run("check", f)
+    same((code, err), (0, ""))
+    code, out, err = env.run("check", env.path("none.yaml"))
+    same(code, 1)
+    assert "none.yaml" in err, err
+
+
+def expect(env, text, *wanted, name="bad.yaml"):
+    """weir check fails with one line for each (line, column, words); all in one pass."""
+    f = env.write(name, text)
+    code, out, err = env.run("check", f)
+    same(code, 1, err)
+    for line, col, *words in wanted:
+        place = "%s:%d:%s" % (name, line, "" if col is None else "%d:" % col)
+        rows = [row for row in err.splitlines() if place in row]
+        assert rows, "no error at %s in:\n%s" % (place, err)
+        assert any(all(word in row for word in words) for row in rows), "no %r in:\n%s" % (words, "\n".join(rows))
+    return err
+
+
+def test_errors_say_where(env):
+    err = expect(env, GOOD.replace("protocol: http}", "protocl: http}").replace("endpoints: [", "endpoits: ["),
+                 (6, None, "protocl", "protocol"), (11, None, "endpoits", "endpoints"))
+    assert "\x1b" not in err, "no colour when the output is no terminal"
+
+
+def test_error_kinds(env):
+    expect(env, GOOD.replace("kind: Service", "kind: Sevice"), (9, None, "Sevice", "Service"))
+    expect(env, GOOD.replace("weir/v1\nkind: Service", "weir/v9\nkind: Service"), (8, None, "weir/v9"))
+    expect(env, GOOD.replace("to: [{service: shop}]", "to: [{service: shoop}]"), (20, None, "shoop"))
+    expect(env, GOOD.replace("gateway: edge}", "gateway: egde}"), (16, None, "egde"))
+    expect(env, GOOD.replace("prefix: /api", "prefix: api"), (19, None, "api"))
+    expect(env, GOOD.replace("prefix: /api", "regex: \"(\""), (19, None))
+    expect(env, GOOD.replace("127.0.0.1:0", "127.0.0.1:99999"), (6, None, "99999"))
+    expect(env, GOOD.replace("metadata: {name: shop}\nspec: {end", "spec: {end"), (8, None, "name"))
+    expect(env, GOOD + "---\n" + GOOD.split("---\n")[1], (23, None, "shop"))
+    expect(env, GOOD + "---\nfoo: [\n", (23, None), name="syntax.yaml")
+    expect(env, GOOD + "a: &x b\n", name="anchor.yaml")
+
+
+def test_errors_all_at_once(env):
+    text = GOOD + "---\n" + "".join("---\napiVersion: weir/v1\nkind: Service\nmetadata: {name: s%d}\nspec: {endpoints: [\"127.0.0.1:1\"], nonsense%d: 1}\n" % (i, i) for i in range(10))
+    f = env.write("many.yaml", text)
+    _, _, err = env.run("check", f)
+    same(len(re.findall(r"nonsense\d", err)) >= 10, True, err)
+
+
+def test_two_rules_that_cannot_be_told_apart(env):
+    err = expect(env, GOOD + "    - match: [{path: {prefix: /api}}]\n      to: [{service: shop}]\n")
+    assert re.search(r"bad\.yaml:(19|21)", err), err
+
+
+def test_policy_mistakes(env):
+    text = GOOD + "---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  target: {service: shop}\n  "
+    for body, words in (("timeout: {request: 5}", ["5"]), ("timeout: {request: 5 parsecs}", ["parsecs"]), ("retry: {attempts: -1}", ["-1"]), ("retry: {on: [sometimes]}", ["sometimes"]),
+                        ("balance: {algorithm: magic}", ["magic"]), ("timeouts: {request: 5s}", ["timeouts", "timeout"]), ("limits: {head: 1}", ["limits"])):
+        expect(env, text + body + "\n", (27, None, *words))
+
+
+def test_variables(env):
+    f = env.write("v.yaml", GOOD.replace("127.0.0.1:9", "${SHOP_ADDRESS}"))
+    same(env.run("check", f, variables={"SHOP_ADDRESS": "127.0.0.1:9"})[0], 0)
+    code, _, err = env.run("check", f)
+    same(code, 1)
+    assert "SHOP_ADDRESS" in err and "v.yaml:11" in err, err
+
+
+def test_colour_only_on_a_terminal(env):
+    """NO_COLOR switches it off there too."""
+    f = env.write("bad.yaml", GOOD.replace("protocol", "protocl"))
+    for variables, want in (({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)):
+        environ = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        main, side = os.openpty()
+        p = subprocess.Popen([env.binary, "check", f], stdin=subprocess.DEVNULL, stdout=side, stderr=side, env=dict(environ, **variables))
+        os.close(side)
+        data = b""
+        while True:
+            try:
+                part = os.read(main, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            data += part
+        os.close(main)
+        same(p.wait(10), 1)
+        same(b"\x1b[" in data, want, "%r %r" % (variables, data))
+
+
+def test_explain(env):
+    f = env.write("good.yaml", GOOD)
+    code, out, err = env.run("explain", "--request", "GET http://shop.example/api/x", f)
+    same((code, err), (0, ""))
+    assert "shop" in out and "/api" in out, out
+    code, out, err = env.run("explain", "--request", "GET http://shop.example/other", f)
+    assert "no route" in (out + err).lower() or "404" in out + err, out + err
+    code, _, err = env.run("explain", "--request", "nonsense", f)
+    assert code in (1, 2) and err, (code, err)
+
+
+def test_explain_agrees_with_the_proxy(env):
+    ups = {n: env.upstream(name=n) for n in ("a", "b", "c")}
+    doc = [gateway(), *[service(n, u) for n, u in ups.items()],
+           route("r", rule("a", path={"prefix": "/a"}), rule("b", match={"path": {"prefix": "/a"}, "method": "POST"}), rule("c", path={"exact": "/a/b"}), hosts=["shop.example"])]
+    w = env.weir(doc)
+    c = env.client(w.addr())
+    for method, path, want in (("GET", "/a/x", "a"), ("POST", "/a/x", "b"), ("GET", "/a/b", "c"), ("GET", "/%61/b", "c"), ("GET", "/x/../a/y", "a")):
+        same(c.ask(method, path).body.decode(), want)
+        code, out, err = env.run("explain", "--request", "%s http://shop.example%s" % (method, path), w.file)
+        same(code, 0, err)
+        assert re.search(r"\b%s\b" % want, out), "explain %s %s:\n%s" % (method, path, out)
+
+
+def test_explain_shows_where_a_field_comes_from(env):
+    f = env.write("p.yaml", [*simple("127.0.0.1:9"), policy("slow", {"service": "shop"}, timeout={"request": "17s"})])
+    code, out, err = env.run("explain", "--request", "GET http://x.example/", f)
+    same(code, 0, err)
+    row = next((line for line in out.splitlines() if "17s" in line), None)
+    assert row and "slow" in row, out
+
+
+def test_compile_and_proxy(env):
+    """A compiled snapshot runs without the documents; a damaged one is refused."""
+    up = env.upstream()
+    f = env.write("good.yaml", simple(up))
+    snapshot = env.path("good.snapshot")
+    code, out, err = env.run("compile", "-o", snapshot, f)
+    same((code, err), (0, ""))
+    with open(snapshot, "rb") as fh:
+        first = fh.read()
+    same(env.run("compile", "-o", snapshot, f)[0], 0)
+    with open(snapshot, "rb") as fh:
+        same(fh.read() == first, True, "the same documents, the same bytes")
+    os.remove(f)
+    w = env.weir(None, command="proxy", paths=["--snapshot", snapshot])
+    same(env.client(w.addr()).ask().status, 200)
+    for at in range(0, len(first), max(1, len(first) // 40)):
+        damaged = bytearray(first)
+        damaged[at] ^= 0x41
+        with open(env.path("bad.snapshot"), "wb") as fh:
+            fh.write(damaged)
+        code, _, err = env.run("proxy", "--snapshot", env.path("bad.snapshot"), "--status", "127.0.0.1:0")
+        same(code, 1, "byte %d damaged" % at)
+        assert "bad.snapshot" in err, err
+    with open(env.path("bad.snapshot"), "wb") as fh:
+        fh.write(first[:-10])
+    same(env.run("proxy", "--snapshot", env.path("bad.snapshot"))[0], 1)
+
+
+def test_compile_is_independent_of_file_order(env):
+    parts = GOOD.split("---\n")
+    a = [env.write("a%d.yaml" % i, p) for i, p in enumerate(parts)]
+    same(env.run("compile", "-o", env.path("1"), *a)[0], 0)
+    same(env.run("compile", "-o", env.path("2"), *reversed(a))[0], 0)
+    with open(env.path("1"), "rb") as one, open(env.path("2"), "rb") as two:
+        same(one.read() == two.read(), True, "bytes")
+
+
+def test_up_to(env):
+    """`weir up --to URL`: a gateway to one address without any document."""
+    up = env.upstream()
+    w = env.weir(None, paths=["--to", "http://" + up.address, "--listen", "127.0.0.1:0"])
+    name = w.status()["listeners"][0]["name"]
+    same(env.client(w.addr(name)).ask("GET", "/x").status, 200)
+    same(up.requests[0].target, "/x")
+
+
+def test_up_with_a_bad_document_is_1(env):
+    f = env.write("bad.yaml", GOOD.replace("protocol", "protocl"))
+    code, out, err = env.run("up", f, "--status", "127.0.0.1:0")
+    same(code, 1)
+    assert "bad.yaml:6:" in err, err
+
+
+def test_up_with_an_address_in_use_is_1(env):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(1)
+    address = "127.0.0.1:%d" % s.getsockname()[1]
+    f = env.write("taken.yaml", GOOD.replace("127.0.0.1:0", address))
+    code, out, err = env.run("up", f, "--status", "127.0.0.1:0")
+    same(code, 1)
+    assert address in err, err
+    code, out, err = env.run("up", env.write("good.yaml", GOOD), "--status", address)
+    same(code, 1)
+    assert address in err, err
+    s.close()
+
+
+def test_echo(env):
+    """A test upstream that says what it received."""
+    p = subprocess.Popen([env.binary, "echo", "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(env.path("echo.err"), "wb"), cwd=env.folder)
+    env.cleanups.append(lambda: p.poll() is None and p.kill())
+    text = until(lambda: re.search(r"127\.0\.0\.1:(\d+)", open(env.path("echo.err"), encoding="utf-8").read()), "its address")
+    c = H1Client(split(text.group(0)))
+    env.clients.append(c)
+    r = c.ask("POST", "/some/path?q=1", [("X-Mine", "yes")], body=b"hello")
+    same((r.status, r.header("content-type").split(";")[0]), (200, "application/json"))
+    said = json.loads(r.body)
+    flat = json.dumps(said)
+    for part in ("POST", "/some/path", "yes", "hello"):
+        assert part in flat, flat
+    same(c.ask("GET", "/").status, 200)
+    c.close()
+    p.send_signal(signal.SIGTERM)
+    same(p.wait(10), 0)
+
+
+def test_output_to_a_closed_pipe(env):
+    """`weir check … | head` ends without a crash."""
+    p = subprocess.Popen([env.binary, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.close()
+    err = p.stderr.read()
+    assert p.wait(10) in (0, 1, -signal.SIGPIPE) and b"Sanitizer" not in err, (p.returncode, err)
+
+
+def test_documents_from_standard_input(env):
+    code, out, err = env.run("check", "-", text=GOOD.encode())
+    same((code, err), (0, ""))
+    code, out, err = env.run("check", "-", text=b"kind: x\n")
+    same(code, 1)
+
+
+def test_hostile_documents(env):
+    """T22: depth, size, aliases and bytes that are no text end in an error, quickly."""
+    for name, text in {"deep": b"a: " + b"[" * 100000, "flow": b"{" * 100000, "binary": bytes(range(256)) * 100, "nul": GOOD.encode().replace(b"edge", b"ed\0ge"),
+                       "laughs": b"a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "utf16": GOOD.encode("utf-16"), "empty": b"", "number": b"12\n", "long": b"a: " + b"x" * 5000000}.items():
+        with open(env.path(name + ".yaml"), "wb") as f:
+            f.write(text)
+        code, out, err = env.run("check", env.path(name + ".yaml"))
+        assert code in (0, 1), (name, code, err[-2000:])
+        if name not in ("empty", "utf16"):
+            same(code, 1, name)
+            assert err, name

@@ -1,0 +1,333 @@
+"""Configuration changes under traffic: nothing half-applied, nothing lost; drain and signals."""
+import os
+import signal
+import threading
+
+from h2peers import H2Client, H2Upstream
+from peers import H1Client, client_context, reply
+from weirlib import edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
+
+
+def test_new_routes_take_effect(env):
+    a, b = env.upstream(name="a"), env.upstream(name="b")
+    w = env.weir(simple(a))
+    c = env.client(w.addr())
+    same(c.ask().body, b"a")
+    w.reload(simple(b))
+    same(c.ask().body, b"b", "the next request of an open connection uses the new world")
+    same(w.status()["generation"], 2)
+    assert w.log("reloaded")
+
+
+def test_same_documents_same_hash(env):
+    doc = simple(env.upstream())
+    w = env.weir(doc)
+    before = w.status()["configHash"]
+    w.reload(doc)
+    same(w.status()["configHash"], before)
+    doc.append(route("more", rule("shop"), hosts=["x.example"]))
+    w.reload(doc)
+    assert w.status()["configHash"] != before
+
+
+def test_bad_document_changes_nothing(env):
+    """Every kind of mistake: syntax, schema, reference, certificate, address in use. It is shown in the log and in /status."""
+    up = env.upstream()
+    good = simple(up)
+    w = env.weir(good)
+    c = env.client(w.addr())
+    taken = env.upstream()
+    hash_before = w.status()["configHash"]
+    env.write("bad.pem", "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    cases = {
+        "syntax": "kind: [unclosed\n",
+        "unknown field": simple(up, gw=gateway(listener(adress="127.0.0.1:0"))),
+        "unknown service": [gateway(), route("shop", rule("nothing"))],
+        "unknown kind": [dict(gateway(), kind="Gatway")],
+        "no certificate file": simple(up, gw=gateway(listener(protocol="https", tls={"certificates": [{"secret": "s"}]})),
+                                      more=[dict(secret("s", type("P", (), {"cert": env.path("none.pem"), "key": env.path("none.key")})))]),
+        "bad certificate": simple(up, gw=gateway(listener(protocol="https", tls={"certificates": [{"secret": "s"}]})),
+                                  more=[secret("s", type("P", (), {"cert": env.path("bad.pem"), "key": env.path("bad.pem")}))]),
+        "address in use": simple(up, gw=gateway(listener(), listener("two", address=taken.address))),
+        "not an address": simple(up, gw=gateway(listener(address="nonsense"))),
+    }
+    for name, doc in cases.items():
+        last = w.reload(doc, ok=False)
+        assert last["error"], name
+        same((last["ok"], w.status()["configHash"]), (False, hash_before), name)
+        same(c.ask().status, 200, name)
+        same(env.client(w.addr()).ask().status, 200, name)
+    same(len(w.log("reload failed: nothing changed")), len(cases))
+    same([r["name"] for r in w.status()["listeners"]], ["edge/web"])
+    w.reload(good)
+    same(w.status()["lastReload"]["ok"], True)
+    assert "error" not in w.status()["lastReload"]
+
+
+class Load:
+    """Clients that ask without pause over one connection each; every failure counts."""
+
+    def __init__(self, env, make):
+        self.stop, self.count, self.tasks = threading.Event(), 0, []
+        self.tasks = [env.thread(self.run, fn) for fn in make]
+
+    def run(self, ask):
+        n = 0
+        while not self.stop.is_set():
+            ask()
+            n += 1
+            self.count += 1
+        return n
+
+    def end(self):
+        self.stop.set()
+        return [t.result() for t in self.tasks]
+
+
+def test_hundred_reloads_under_load(env):
+    """Not one request fails over keep-alive HTTP/1, HTTP/2 and TLS, through 100 changes of the whole configuration."""
+    pair = env.ca().issue("shop.example")
+    up, up2 = env.upstream(), H2Upstream()
+    env.cleanups.append(up2.close)
+
+    def doc(i):
+        return [gateway(listener("web"), listener("tls", protocol="https", tls={"certificates": [{"secret": "cert"}]})), secret("cert", pair), service("shop", up),
+                service("two", up2, protocol="h2"), route("shop", rule("two", path={"prefix": "/two"}), rule("shop")), route("r%d" % i, rule("shop"), hosts=["h%d.example" % i]),
+                edge_policy(timeout={"request": "%ds" % (20 + i % 7)})]
+
+    w = env.weir(doc(0))
+    clear, secure = w.addr("web"), w.addr("tls")
+
+    def h1(address, tls=None, path="/"):
+        box = [H1Client(address, tls)]
+        env.clients.append(box[0])
+
+        def ask():
+            r = box[0].ask("POST", path, body=b"x" * 1000)
+            same(r.status, 200, "body %r" % r.body)
+            if r.header("connection") == "close":  # announced: not a failure
+                box[0] = H1Client(address, tls)
+                env.clients.append(box[0])
+        return ask
+
+    def h2(address, tls=None, path="/"):
+        box = [H2Client(address, tls=tls)]
+        env.clients.append(box[0])
+
+        def ask():
+            if box[0].goaway:
+                box[0] = H2Client(address, tls=tls)
+                env.clients.append(box[0])
+            s = box[0].ask("POST", path, body=b"x" * 1000)
+            same((s.status, s.reset), (200, None), "body %r" % s.body)
+        return ask
+
+    tls1, tls2 = client_context(env.ca()), client_context(env.ca(), alpn=["h2"])
+    load = Load(env, [h1(clear), h1(clear, path="/two"), h2(clear), h2(clear, path="/two"), h1(secure, tls1), h2(secure, tls2)])
+    until(lambda: load.count > 50, "load")
+    for i in range(1, 101):
+        w.reload(doc(i))
+    counts = load.end()
+    assert min(counts) > 10, counts
+    same(w.status()["generation"], 101)
+    rows = w.wait_access(sum(counts))
+    same([r for r in rows if r["status"] != 200 or "failed" in r], [])
+
+
+def test_reloads_do_not_leak(env):
+    def doc(i):
+        return simple(up, more=[route("r%d" % k, rule("shop"), hosts=["h%d-%d.example" % (i, k)]) for k in range(50)])
+
+    up = env.upstream()
+    w = env.weir(doc(0))
+    c = env.client(w.addr())
+    for i in range(20):
+        w.reload(doc(i))
+        same(c.ask().status, 200)
+    memory, descriptors = w.rss(), w.descriptors()
+    for i in range(100):
+        w.reload(doc(i))
+        same(c.ask().status, 200)
+    assert w.rss() - memory < 8 << 20, "memory grew by %d KB in 100 reloads" % ((w.rss() - memory) >> 10)
+    assert w.descriptors() <= descriptors + 2, (descriptors, w.descriptors())
+
+
+def test_listener_added_and_removed(env):
+    up = env.upstream()
+    w = env.weir(simple(up, gw=gateway(listener("web"))))
+    first = w.addr("web")
+    w.reload(simple(up, gw=gateway(listener("web"), listener("two"))))
+    same(w.addr("web"), first, "an address that stays keeps its socket and its port")
+    second = w.addr("two")
+    c1, c2 = env.client(first), env.client(second)
+    same((c1.ask().status, c2.ask().status), (200, 200))
+    w.reload(simple(up, gw=gateway(listener("web"))))
+    same(c1.ask().status, 200)
+    c2.closed()  # idle: closed after the announcement
+    until(lambda: refused(second), "the removed listener's port is closed")
+    same(env.client(first).ask().status, 200)
+
+
+def refused(address):
+    try:
+        H1Client(address).close()
+        return False
+    except OSError:
+        return True
+
+
+def test_removed_listener_lets_a_request_finish(env):
+    go = threading.Event()
+
+    def handler(x):
+        go.wait(20)
+        return reply(body="late")
+
+    up = env.upstream(handler)
+    w = env.weir(simple(up, gw=gateway(listener("web"), listener("two"))))
+    c = env.client(w.addr("two"))
+    c.request()
+    up.wait()
+    w.reload(simple(up, gw=gateway(listener("web"))))
+    go.set()
+    r = c.response()
+    same((r.status, r.body, r.header("connection")), (200, b"late", "close"))
+    c.closed()
+
+
+def test_request_keeps_the_world_it_started_in(env):
+    go = threading.Event()
+
+    def handler(x):
+        go.wait(20)
+        return reply(body="old", headers=[("X-A", "1")])
+
+    old = env.upstream(handler)
+    edits = {"response": {"set": {"X-World": "old"}}}
+    w = env.weir([gateway(), service("shop", old), route("shop", rule("shop", headers=edits))])
+    c = env.client(w.addr())
+    c.request()
+    old.wait()
+    for _ in range(5):
+        w.reload(simple(env.upstream(name="new")))
+    go.set()
+    r = c.response()
+    same((r.body, r.header("x-world")), (b"old", "old"))
+    r = c.ask()
+    same((r.body, r.header("x-world")), (b"new", None))
+
+
+def test_endpoints_added_and_removed_under_load(env):
+    ups = [env.upstream(name=str(i)) for i in range(4)]
+    w = env.weir(simple(*ups[:2]))
+    address = w.addr()
+    c = [H1Client(address) for _ in range(4)]
+    env.clients += c
+    load = Load(env, [lambda c=c: same(c.ask().status, 200) for c in c])
+    for i in range(30):
+        w.reload(simple(*[ups[(i + k) % 4] for k in range(1 + i % 4)]))
+    load.end()
+    assert all(u.requests for u in ups)
+
+
+def test_sigterm_lets_a_running_request_finish(env):
+    go = threading.Event()
+
+    def handler(x):
+        if x.request.target != "/idle":
+            go.wait(20)
+        return reply(body="late")
+
+    up = env.upstream(handler)
+    w = env.weir(simple(up))
+    address = w.addr()
+    running, idle = env.client(address), env.client(address)
+    same(idle.ask("GET", "/idle").status, 200)
+    running.request()
+    up.wait(2)
+    task = env.thread(w.stop)
+    until(lambda: w.log("draining"), "draining")
+    idle.closed()
+    until(lambda: refused(address), "no new connections")
+    go.set()
+    r = running.response()
+    same((r.status, r.body, r.header("connection")), (200, b"late", "close"))
+    running.closed()
+    task.result()
+
+
+def test_second_sigterm_ends_at_once(env):
+    up = env.upstream(lambda x: x.sock.recv(1) and None)
+    w = env.weir(simple(up))
+    c = env.client(w.addr())
+    c.request()
+    up.wait()
+    w.process.send_signal(signal.SIGTERM)
+    until(lambda: w.log("draining"), "draining")
+    same(w.process.poll(), None)
+    w.stop()
+
+
+def test_sigint_drains_too(env):
+    w = env.weir(simple(env.upstream()))
+    w.process.send_signal(signal.SIGINT)
+    same(w.process.wait(15), 0)
+    w.stopped = True
+    w.check_log()
+
+
+def test_reload_while_draining_and_many_signals(env):
+    w = env.weir(simple(env.upstream()))
+    for _ in range(50):
+        w.process.send_signal(signal.SIGHUP)
+    until(lambda: w.status()["lastReload"]["succeeded"] >= 2, "reloads")
+    same(env.client(w.addr()).ask().status, 200)
+
+
+def test_client_certificate_newly_required(env):
+    """Not a gap: after the reload every new connection must show a certificate."""
+    ca, staff = env.ca(), env.ca("staff")
+
+    def doc(**tls):
+        return [gateway(listener(protocol="https", tls=dict({"certificates": [{"secret": "cert"}]}, **tls))), secret("cert", ca.issue("shop.example")), secret("staff", ca=staff),
+                service("shop", env.upstream()), route("shop", rule("shop"))]
+
+    w = env.weir(doc())
+    same(env.client(w.addr(), client_context(ca)).ask().status, 200)
+    w.reload(doc(clientCertificate={"mode": "required", "ca": {"secret": "staff"}}))
+    try:
+        status = env.client(w.addr(), client_context(ca)).ask().status
+    except Exception:
+        status = None
+    same(status, None, "a connection without a certificate")
+    same(env.client(w.addr(), client_context(ca, staff.issue("alice"))).ask().status, 200)
+
+
+def test_policy_change_applies_to_open_connections(env):
+    w = env.weir(simple(env.upstream()))
+    c = env.client(w.addr())
+    same(c.ask("POST", "/", body=b"x" * 2000).status, 200)
+    w.reload(simple(env.upstream(), more=[edge_policy(limits={"body": "1KiB"})]))
+    same(c.ask("POST", "/", body=b"x" * 2000).status, 413)
+
+
+def test_file_gone(env):
+    w = env.weir(simple(env.upstream()))
+    os.rename(w.file, w.file + ".away")
+    w.reload(ok=False)
+    same(env.client(w.addr()).ask().status, 200)
+    os.rename(w.file + ".away", w.file)
+    w.reload()
+
+
+def test_folder_of_documents(env):
+    """`weir up DIR`: all files of it, also new ones at a reload."""
+    up = env.upstream()
+    env.write("conf/gateway.yaml", [gateway()])
+    env.write("conf/shop.yaml", [service("shop", up), route("shop", rule("shop"))])
+    env.write("conf/notes.txt", "not a document: [")
+    w = env.weir(None, paths=[env.path("conf")])
+    same(env.client(w.addr()).ask().status, 200)
+    env.write("conf/extra.yaml", [route("extra", rule(path={"exact": "/extra"}, reply={"status": 299}))])
+    w.reload()
+    same(env.client(w.addr()).ask("GET", "/extra").status, 299)
