@@ -111,13 +111,16 @@ struct http_server {
     struct loop *loop;
     struct list conns;
     uint32_t n_conns;
-    bool draining; /* set by http_server_drain */
+    bool draining;  /* set by http_server_drain */
+    void *spare;    /* private: streams to use again */
+    uint32_t n_spare;
 };
 void http_server_init(struct http_server *srv, struct loop *l, const struct http_server_events *ev, void *user);
+void http_server_fini(struct http_server *srv); /* when n_conns is 0 */
 /* Takes the fd over. False (fd closed) when memory is out. */
 bool http_server_accept(struct http_server *srv, int fd, const union addr *peer, struct tls_ctx *tls);
-/* Announces: GOAWAY, Connection: close on the next answers, idle h1 connections are closed after a short linger (a request already
-   on its way is still answered). Returns at once; n_conns falls to 0. Call again to reach connections accepted since. */
+/* Announces: GOAWAY in HTTP/2; in HTTP/1 the next answer of each connection says Connection: close, and an idle one waits for its next
+   request: closing it would race with a request on its way. Returns at once; n_conns falls to 0 as clients leave. */
 void http_server_drain(struct http_server *srv);
 void http_server_abort_all(struct http_server *srv); /* at the drain deadline */
 const union addr *http_stream_peer(struct http_stream *s); /* server streams only */

@@ -105,6 +105,9 @@ void h1_server_input(struct server_conn *sc, const char *p, size_t n);
 bool h1_server_stash(struct server_conn *sc, const char *p, size_t n); /* to sc->in; false: connection aborted */
 void h1_server_unstash(struct server_conn *sc);
 void h1_server_timeout(struct server_conn *sc); /* in SC_HEAD, SC_DISCARD */
+void h1_server_eof(struct server_conn *sc);
+void h1_server_drain(struct server_conn *sc);
+void h1_server_closed(struct server_conn *sc, enum http_error e, const char *why); /* tells the stream's user */
 void h1_server_free_spares(struct http_server *srv);
 struct server_conn *h1_server_conn_of(struct http_stream *s);
 extern const struct http_stream_ops h1_server_stream_ops;
@@ -114,6 +117,8 @@ bool h2_server_start(struct server_conn *sc); /* false: out of memory */
 void h2_server_input(struct server_conn *sc, const char *p, size_t n);
 void h2_server_timeout(struct server_conn *sc);
 void h2_server_drain(struct server_conn *sc);
+void h2_server_flush(struct server_conn *sc);
+void h2_server_closed(struct server_conn *sc, enum http_error e, const char *why);
 struct server_conn *h2_server_conn_of(struct http_stream *s);
 uint32_t h2_stream_id(struct http_stream *s);
 extern const struct http_stream_ops h2_stream_ops;
@@ -155,13 +160,21 @@ static inline struct client *client_of_conn(struct conn *c)
 {
     return CONTAINER_OF(c, struct client, c);
 }
+/* No more requests start on it: tells the user once. */
+void client_end(struct client *cl, enum http_error e, const char *why);
 /* Remembers why and drops the connection; streams and user are told at the end of the turn. */
 void client_fail(struct client *cl, enum http_error e, const char *why);
 /* The error for a stream that was not finished when the connection ended with e. */
 enum http_error client_stream_error(const struct client *cl, enum io_err e, bool untouched, const char **ret_why);
-void client_gone(struct client *cl, enum io_err e); /* on_end(gone), free */
 
 void h1_client_start(struct client *cl);
 struct http_stream *h1_client_request(struct client *cl);
+void h1_client_input(struct client *cl, const char *p, size_t n);
+void h1_client_eof(struct client *cl);
+void h1_client_closed(struct client *cl, enum io_err e);
+extern const struct http_stream_ops h1_client_stream_ops;
 bool h2_client_start(struct client *cl);
 struct http_stream *h2_client_request(struct client *cl);
+void h2_client_input(struct client *cl, const char *p, size_t n);
+void h2_client_flush(struct client *cl);
+void h2_client_closed(struct client *cl, enum io_err e);

@@ -186,6 +186,19 @@ static void take_posted(struct loop *l)
     }
 }
 
+void loop_cancel(struct loop *l, struct task *t)
+{
+    for (struct task **at = &l->deferred.head; *at; at = &(*at)->next) {
+        if (*at != t)
+            continue;
+        *at = t->next;
+        if (!t->next)
+            l->deferred.tail = at;
+        __atomic_store_n(&t->queued, false, __ATOMIC_RELEASE);
+        return;
+    }
+}
+
 static void run_deferred(struct loop *l)
 {
     struct task *t = l->deferred.head, *next;

@@ -47,6 +47,7 @@ struct task {
     bool queued; /* owned by the loop */
 };
 void loop_post(struct loop *l, struct task *t);  /* any thread: runs on the loop's thread */
+void loop_cancel(struct loop *l, struct task *t); /* a deferred one, before its memory goes; no-op if not queued */
 void loop_defer(struct loop *l, struct task *t); /* loop thread: runs later in this turn, before the flush; no-op if queued */
 
 /* Per-loop memory: fixed-size chunks for queued output and buffered input; NULL when the loop's limit is reached.

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <semaphore.h>
 #include <unistd.h>
+#include <stdatomic.h>
 
 enum { BLOCK_BYTES = 256 * 1024, LINE_MAX_BYTES = 8 * 1024, FILES_MAX = 16 };
 

@@ -3,6 +3,7 @@
 
 #include "base/rand.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
 
 static void on_timer(struct timer *t);
 
@@ -31,6 +32,7 @@ static struct exchange *exchange_new(struct worker_listener *l, struct http_stre
     x->avoid = SIZE_MAX;
     list_init(&x->wait);
     timer_init(&x->timer, on_timer);
+    buf_init(&x->body, EXCHANGE_BODY_MAX);
     arena_init_with(&x->arena, x->inline_mem, sizeof(x->inline_mem), 16 * 1024, EXCHANGE_ARENA_MAX);
     l->w->active++;
     return x;
@@ -94,12 +96,11 @@ static bool normalise(struct exchange *x, const char **ret_why)
 static void note_tls(struct exchange *x)
 {
     struct tls_info ti;
-    if (!x->l->runtime->log || !http_stream_conn(x->down)->tls || !tls_info(http_stream_conn(x->down), &ti) ||
-        !arena_try_bytes(&x->arena, 1))
+    if (!x->l->runtime->log || !http_stream_conn(x->down)->tls || !tls_info(http_stream_conn(x->down), &ti))
         return;
-    x->tls_version = arena_str(&x->arena, str_sub(ti.version, 0, 16));
-    x->sni = arena_str(&x->arena, str_sub(ti.sni, 0, 255));
-    x->peer_subject = arena_str(&x->arena, str_sub(ti.peer_subject, 0, 255));
+    x->tls_version = arena_try_str(&x->arena, str_sub(ti.version, 0, 16));
+    x->sni = arena_try_str(&x->arena, str_sub(ti.sni, 0, 255));
+    x->peer_subject = arena_try_str(&x->arena, str_sub(ti.peer_subject, 0, 255));
 }
 
 /* RFC 9110 section 7.4: a request for a host that this TLS connection was not made for. */
@@ -209,8 +210,8 @@ void exchange_reject(struct worker_listener *l, struct http_stream *s, struct ht
     x->req.version = m ? m->version : HTTP_11;
     if (m) {
         x->req.method = m->method;
-        x->req.method_text = arena_try_bytes(&x->arena, 1) ? arena_str(&x->arena, str_sub(m->method_text, 0, 32)) : STR("");
-        x->req.target = arena_str(&x->arena, str_sub(m->target, 0, 256));
+        x->req.method_text = arena_try_str(&x->arena, str_sub(m->method_text, 0, 32));
+        x->req.target = arena_try_str(&x->arena, str_sub(m->target, 0, 256));
     }
     exchange_identify(x);
     static const struct {
@@ -409,12 +410,27 @@ static void down_data(struct http_stream *s, const char *p, size_t n)
     }
 }
 
+/* The upstream may not be there yet, or there may be a second try: trailers outlive the call. */
+static void keep_trailers(struct exchange *x, const struct headers *t)
+{
+    struct header *v = arena_try(&x->arena, t->n * sizeof(*v));
+    if (!v)
+        return;
+    x->req_trailers = (struct headers){ .v = v, .n = 0, .cap = t->n };
+    for (uint32_t i = 0; i < t->n; i++) {
+        struct str name = arena_try_str(&x->arena, header_name(&t->v[i]));
+        struct str value = arena_try_str(&x->arena, header_value(&t->v[i]));
+        if (name.p && value.p)
+            (void)headers_add(&x->req_trailers, name, value);
+    }
+}
+
 static void down_end(struct http_stream *s, const struct headers *trailers)
 {
     struct exchange *x = s->user;
     x->req_ended = true;
-    if (trailers && trailers->n)
-        x->body_replay = false; /* trailers are not kept for a second try */
+    if (trailers && trailers->n && x->state < X_RESPONSE)
+        keep_trailers(x, trailers);
     if (x->up && !x->req_sent && x->body_sent == x->body.n && x->state >= X_UPSTREAM) {
         x->req_sent = true;
         http_send_end(x->up, trailers);
@@ -438,7 +454,7 @@ static void down_close(struct http_stream *s, enum http_error e, const char *why
     if (e != HTTP_OK && x->fail == FAIL_NONE) {
         x->fail = FAIL_CLIENT;
         x->fail_why = e == HTTP_ERR_PROTOCOL ? "http_request_error" : "client_closed";
-        x->fail_detail = arena_try_bytes(&x->arena, 1) ? arena_str(&x->arena, str_sub(str_from(why), 0, 200)) : STR("");
+        x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));
     }
     exchange_drop_upstream(x, HTTP_ERR_CANCEL);
     exchange_finish(x);

@@ -18,7 +18,7 @@
 
 enum exchange_phase { X_FILTERS, X_CONNECT, X_BACKOFF, X_UPSTREAM, X_RESPONSE, X_REPLY, X_TUNNEL, X_DONE };
 enum fail_side { FAIL_NONE, FAIL_CLIENT, FAIL_UPSTREAM, FAIL_US };
-enum { EXCHANGE_FILTERS_MAX = 16, EXCHANGE_INLINE = 5 * 1024, EXCHANGE_ARENA_MAX = 256 * 1024, EXCHANGE_EXTRA_HEADERS = 24, EXCHANGE_RESPONSE_HEADERS = 8 };
+enum { EXCHANGE_FILTERS_MAX = 16, EXCHANGE_INLINE = 5 * 1024, EXCHANGE_ARENA_MAX = 256 * 1024, EXCHANGE_EXTRA_HEADERS = 24, EXCHANGE_RESPONSE_HEADERS = 8, EXCHANGE_BODY_MAX = 4 << 20 };
 
 struct exchange {
     struct worker *w;
@@ -45,6 +45,7 @@ struct exchange {
     int64_t last_activity;
     int64_t t_start, t_try, t_up_head, t_up_total; /* up_total: time spent waiting for upstreams, all tries */
 
+    struct headers req_trailers; /* of the request's body */
     struct buf body; /* request body bytes not yet sent, or kept for a retry */
     size_t body_sent;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */

@@ -4,6 +4,7 @@
 #include "codec/cidr.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
+#include <stdio.h>
 
 /* What only a trusted proxy may say about the client; from anyone else it is removed (T12). */
 static bool speaks_for_client(uint8_t id)
@@ -124,9 +125,9 @@ static bool set_forwarded(struct exchange *x)
     struct headers *h = &x->req.headers;
     struct str peer = exchange_peer_text(x);
     const struct header *xff = headers_find_id(h, HDR_X_FORWARDED_FOR); /* live only when trusted */
-    if (xff && arena_try_bytes(&x->arena, 1))
-        peer = arena_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(xff)), STR_FMT(peer));
-    if (!exchange_set_header(&x->req, STR("x-forwarded-for"), peer))
+    if (xff)
+        peer = arena_try_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(xff)), STR_FMT(peer));
+    if (!peer.p || !exchange_set_header(&x->req, STR("x-forwarded-for"), peer))
         return false;
     if (!headers_find_id(h, HDR_X_FORWARDED_PROTO) &&
         !headers_add(h, STR("x-forwarded-proto"), x->req.tls ? STR("https") : STR("http")))

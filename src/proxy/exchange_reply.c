@@ -56,12 +56,9 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
     }
     uint8_t ran = x->filter_at;
     bool kept = run_response_filters(x, &out);
-    uint8_t replaced_at = x->filter_at;
     x->filter_at = ran; /* on_done is owed to all that ran */
-    if (!kept) {
-        (void)replaced_at;
+    if (!kept)
         return;
-    }
     exchange_apply_edits(x, &out, true);
     if (!dated)
         (void)add(&out, STR("date"), worker_date(x->w));
@@ -88,8 +85,9 @@ static void send_reply(struct exchange *x, struct http_message *m, struct str bo
         m->body = BODY_NONE;
     if (head_only && !no_body) {
         m->body = BODY_NONE;
-        struct str n = arena_try_bytes(&x->arena, 1) ? arena_fmt(&x->arena, "%zu", body.n) : STR("0");
-        (void)add(m, STR("content-length"), n);
+        struct str n = arena_try_fmt(&x->arena, "%zu", body.n);
+        if (n.n)
+            (void)add(m, STR("content-length"), n);
     }
     bool end = m->body == BODY_NONE || body.n == 0;
     struct http_stream *down = x->down;
@@ -137,9 +135,10 @@ void exchange_problem(struct exchange *x, const struct reply *r)
     struct http_message m = { .status = r->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("content-type"), STR("application/problem+json"));
     (void)add(&m, STR("server"), STR("weir"));
-    if (x->fail != FAIL_NONE && x->fail_why && arena_try_bytes(&x->arena, 1)) {
-        struct str ps = arena_fmt(&x->arena, "weir; error=%s", x->fail_why); /* RFC 9209 */
-        (void)add(&m, STR("proxy-status"), ps);
+    if (x->fail != FAIL_NONE && x->fail_why) {
+        struct str ps = arena_try_fmt(&x->arena, "weir; error=%s", x->fail_why); /* RFC 9209 */
+        if (ps.n)
+            (void)add(&m, STR("proxy-status"), ps);
     }
     send_reply(x, &m, buf_view(&b));
     buf_fini(&b);
@@ -199,8 +198,12 @@ void exchange_redirect(struct exchange *x)
             port = came;
     }
     struct str colon = default_port(tls, port);
-    struct str location = colon.n ? arena_fmt(&x->arena, "%.*s://%.*s:%u%.*s", STR_FMT(scheme), STR_FMT(host), port, STR_FMT(path))
-                                  : arena_fmt(&x->arena, "%.*s://%.*s%.*s", STR_FMT(scheme), STR_FMT(host), STR_FMT(path));
+    struct str location = colon.n ? arena_try_fmt(&x->arena, "%.*s://%.*s:%u%.*s", STR_FMT(scheme), STR_FMT(host), port, STR_FMT(path))
+                                  : arena_try_fmt(&x->arena, "%.*s://%.*s%.*s", STR_FMT(scheme), STR_FMT(host), STR_FMT(path));
+    if (!location.p) {
+        exchange_fail(x, FAIL_US, "proxy_internal_response", &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
+        return;
+    }
     struct header hv[8];
     struct http_message m = { .status = a->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("location"), location);

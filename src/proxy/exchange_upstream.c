@@ -2,6 +2,7 @@
 #include "base/rand.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
 
 static const struct cluster_runtime *cluster_of(const struct exchange *x)
 {
@@ -65,7 +66,6 @@ void exchange_forward(struct exchange *x)
         unavailable(x, "connection_limit_reached", "circuit-open", "The service has as many requests under way as it is allowed.");
         return;
     }
-    buf_init(&x->body, 4u << 20);
     x->body_replay = p->retry->attempts > 0 || http_method_idempotent(x->req.method);
     if (p->timeout->request.ns && !x->req.upgrade.n)
         x->deadline_request = x->t_start + p->timeout->request.ns;
@@ -122,7 +122,7 @@ void exchange_connected(struct exchange *x, struct http_client *c)
     exchange_set_state(x, X_UPSTREAM);
     x->last_activity = loop_now(x->w->loop);
     x->body_sent = 0;
-    x->req_sent = x->req_ended && x->body.n == 0;
+    x->req_sent = x->req_ended && x->body.n == 0 && x->req_trailers.n == 0;
     http_send_head(x->up, &x->req, x->req_sent);
     exchange_send_body(x);
     exchange_arm(x);
@@ -142,7 +142,7 @@ void exchange_send_body(struct exchange *x)
     }
     if (x->req_ended && !x->req_sent) {
         x->req_sent = true;
-        http_send_end(x->up, NULL);
+        http_send_end(x->up, x->req_trailers.n ? &x->req_trailers : NULL);
     }
     if (room && x->down_paused && x->down) {
         x->down_paused = false;
@@ -286,7 +286,7 @@ static void try_failed(struct exchange *x, enum http_error e, const char *why)
     }
     release_endpoint(x);
     release_cluster(x);
-    x->fail_detail = arena_try_bytes(&x->arena, 1) ? arena_str(&x->arena, str_sub(str_from(why), 0, 200)) : STR("");
+    x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));
     exchange_fail(x, FAIL_UPSTREAM, f.why, &(struct reply){ f.status, f.slug, str_from(f.detail) });
 }
 
@@ -359,6 +359,7 @@ static void up_head(struct http_stream *s, struct http_message *m, bool end)
     x->deadline_try = 0;
     if (m->status == 101) {
         x->deadline_request = 0;
+        x->req_ended = x->req_sent = false; /* from here on the two ends of a tunnel */
         exchange_set_state(x, X_TUNNEL);
     } else {
         exchange_set_state(x, X_RESPONSE);
@@ -429,7 +430,7 @@ static void up_close(struct http_stream *s, enum http_error e, const char *why)
         return; /* the client's side ends the exchange */
     x->fail = FAIL_UPSTREAM;
     x->fail_why = "http_response_incomplete";
-    x->fail_detail = arena_try_bytes(&x->arena, 1) ? arena_str(&x->arena, str_sub(str_from(why), 0, 200)) : STR("");
+    x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));
     if (!x->down)
         return;
     /* Never end a cut response as if it were whole: the client must see the break. */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
 
 struct probe {
     struct list link;

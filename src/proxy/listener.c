@@ -4,6 +4,8 @@
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
+#include <stdatomic.h>
+#include "io/sys.h"
 
 enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
@@ -165,6 +167,7 @@ void worker_listener_remove(struct worker_listener *l, int64_t deadline)
         return;
     l->removed = true;
     l->drain_deadline = deadline;
+    on_acceptable(&l->watch, LOOP_IN); /* what has connected already is served: closing would reset it */
     loop_unwatch(l->w->loop, &l->watch);
     (void)sys_close(l->fd);
     l->fd = -1;

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
+#include <stdio.h>
 
 enum { H2_STREAMS_PER_CONN = 100 };
 

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <stdatomic.h>
+#include "io/sys.h"
 
 enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192 };
 static const int64_t SWAP_TIMEOUT_NS = 10 * NS_PER_S;

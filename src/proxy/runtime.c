@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/proxy_priv.h"
+#include <stdlib.h>
 
 static bool refuse(struct errors *e, struct str what, const char *fmt, struct str a)
 {

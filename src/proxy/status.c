@@ -2,9 +2,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/node.h"
+#include "io/sys.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
 #include <unistd.h>
+#include <stdatomic.h>
+#include <stdio.h>
 
 struct status_server {
     struct proxy *p;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
 
 static void view_reset(struct cluster_view *v)
 {

@@ -4,6 +4,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
+#include <stdio.h>
 
 enum { EJECTION_FACTOR_MAX = 10 };
 static const int64_t EJECTION_MAX_NS = 300 * NS_PER_S;

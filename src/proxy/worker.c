@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
+#include <stdio.h>
 
 struct world_pin *pin_ref(struct world_pin *p)
 {

@@ -1,0 +1,655 @@
+/* The HTTP/2 session both sides share: frames in through nghttp2's callbacks, frames out in flush, flow control, and what a
+   peer may do before it counts as abuse (T17, T18). Loop thread only. */
+#include "http/h2_priv.h"
+
+/* ---- abuse ---- */
+bool h2_spend(struct h2 *h, struct h2_budget *b, uint32_t burst, uint32_t per_second)
+{
+    int64_t now = loop_now(h->c->loop);
+    uint64_t back = (uint64_t)(now - b->last) * per_second / NS_PER_S;
+    if (back > 0) {
+        b->spent = back >= b->spent ? 0 : b->spent - (uint32_t)back;
+        b->last = now;
+    }
+    return ++b->spent <= burst;
+}
+
+void h2_abuse(struct h2 *h, const char *what)
+{
+    if (h->abused)
+        return;
+    h->abused = true;
+    if (h->sc)
+        server_conn_event(h->sc, HTTP_CONN_ABUSE, what);
+    nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_wake(h);
+}
+
+enum { CONTROL_BURST = 300, CONTROL_RATE = 100, RESET_BURST = 200, RESET_RATE = 50 };
+static void control_frame(struct h2 *h, const char *what)
+{
+    if (h->sc && !h2_spend(h, &h->control, CONTROL_BURST, CONTROL_RATE))
+        h2_abuse(h, what);
+}
+
+static void stream_reset(struct h2 *h, const char *what)
+{
+    if (h->sc && !h2_spend(h, &h->resets, RESET_BURST, RESET_RATE))
+        h2_abuse(h, what);
+}
+
+/* ---- streams ---- */
+struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
+{
+    struct h2_stream *st = h->spare;
+    if (st) {
+        h->spare = (struct h2_stream *)(void *)st->link.next;
+        h->n_spare--;
+        struct buf out = st->out, trailer = st->trailer;
+        memset(st, 0, sizeof(*st));
+        st->out = out;
+        st->trailer = trailer;
+    } else {
+        st = mem_alloc(sizeof(*st));
+        if (!st)
+            return NULL;
+        buf_init(&st->out, 8u << 20);
+        buf_init(&st->trailer, H2_TRAILER_BYTES);
+    }
+    st->s = (struct http_stream){ .ops = &h2_stream_ops, .ev = &http_no_events };
+    st->h = h;
+    st->id = id;
+    list_add_tail(&h->streams, &st->link);
+    h->n_streams++;
+    return st;
+}
+
+void h2_stream_drop(struct h2_stream *st)
+{
+    struct h2 *h = st->h;
+    h->queued -= st->out.n - st->out_at;
+    list_del(&st->link);
+    h->n_streams--;
+    if (h->n_spare < H2_SPARE && st->out.cap <= H2_STREAM_HIGH) {
+        buf_clear(&st->out);
+        buf_clear(&st->trailer);
+        st->link.next = (struct list *)(void *)h->spare;
+        h->spare = st;
+        h->n_spare++;
+        return;
+    }
+    buf_fini(&st->out);
+    buf_fini(&st->trailer);
+    mem_free(st);
+}
+
+static void free_stream(struct h2_stream *st)
+{
+    buf_fini(&st->out);
+    buf_fini(&st->trailer);
+    mem_free(st);
+}
+
+void h2_streams_lost(struct h2 *h, enum http_error e, const char *why)
+{
+    LIST_FOR_SAFE(it, tmp, &h->streams)
+    {
+        struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, link);
+        if (st->silent)
+            continue;
+        st->silent = true;
+        st->s.ev->on_close(&st->s, st->in_done && st->out_done ? HTTP_OK : e, why);
+    }
+}
+
+static struct h2_stream *stream_of(struct http_stream *s)
+{
+    return CONTAINER_OF(s, struct h2_stream, s);
+}
+
+struct server_conn *h2_server_conn_of(struct http_stream *s)
+{
+    return stream_of(s)->h->sc;
+}
+
+uint32_t h2_stream_id(struct http_stream *s)
+{
+    return (uint32_t)stream_of(s)->id;
+}
+
+static struct h2_stream *find(struct h2 *h, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(h->ng, id);
+}
+
+/* ---- callbacks: reading ---- */
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *user)
+{
+    struct h2 *h = user;
+    h->in_block = true;
+    h2_head_begin(&h->head);
+    if (f->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    struct h2_stream *st = h2_stream_new(h, f->hd.stream_id);
+    if (!st)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    nghttp2_session_set_stream_user_data(ng, f->hd.stream_id, st);
+    if (h->sc)
+        server_arm(h->sc, h->sc->srv->conf.header);
+    return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name, size_t name_n, const uint8_t *value,
+                     size_t value_n, uint8_t flags, void *user)
+{
+    struct h2 *h = user;
+    struct h2_stream *st = find(h, f->hd.stream_id);
+    bool large = false;
+    (void)ng, (void)flags;
+    if (!st)
+        return 0;
+    if (!h2_head_add(&h->head, h->head_limit + 32 * h->header_limit, (struct str){ (const char *)name, name_n },
+                     (struct str){ (const char *)value, value_n }, &large)) {
+        h2_abuse(h, "header block too large");
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (large || h->head.n > h->header_limit)
+        st->too_large = true;
+    return 0;
+}
+
+static void on_block_end(struct h2 *h, const nghttp2_frame *f)
+{
+    struct h2_stream *st = find(h, f->hd.stream_id);
+    bool end = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    h->in_block = false;
+    if (!st)
+        return;
+    if (h->sc)
+        server_arm(h->sc, (struct dur){ 0 });
+    if (st->headed) { /* trailers; nghttp2 has seen to END_STREAM */
+        struct headers trailers;
+        h2_head_trailers(&h->head, &trailers);
+        st->in_done = true;
+        if (!st->silent)
+            st->s.ev->on_end(&st->s, &trailers);
+        return;
+    }
+    if (h->sc)
+        h2_server_head(st, end);
+    else
+        h2_client_head(st, end);
+}
+
+static void on_data_end(struct h2 *h, const nghttp2_frame *f)
+{
+    struct h2_stream *st = find(h, f->hd.stream_id);
+    if (f->hd.length == 0 && !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        control_frame(h, "empty DATA frames");
+    if (!st || !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return;
+    st->in_done = true;
+    if (!st->silent)
+        st->s.ev->on_end(&st->s, NULL);
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
+{
+    struct h2 *h = user;
+    (void)ng;
+    switch (f->hd.type) {
+    case NGHTTP2_HEADERS:
+        on_block_end(h, f);
+        break;
+    case NGHTTP2_DATA:
+        on_data_end(h, f);
+        break;
+    case NGHTTP2_SETTINGS:
+        control_frame(h, "SETTINGS flood");
+        if (h->cl && !(f->hd.flags & NGHTTP2_FLAG_ACK))
+            h2_client_settings(h);
+        break;
+    case NGHTTP2_PING:
+        control_frame(h, "PING flood");
+        break;
+    case NGHTTP2_PRIORITY:
+        control_frame(h, "PRIORITY flood");
+        break;
+    case NGHTTP2_RST_STREAM:
+        stream_reset(h, "rapid reset");
+        break;
+    case NGHTTP2_GOAWAY:
+        if (h->cl)
+            h2_client_goaway(h);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* A frame that broke the rules; nghttp2 answers it with RST_STREAM or GOAWAY. What makes us reset streams counts as if the
+   peer had reset them (MadeYouReset). */
+static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int error, void *user)
+{
+    struct h2 *h = user;
+    (void)ng, (void)error;
+    h->in_block = f->hd.type == NGHTTP2_HEADERS ? false : h->in_block;
+    stream_reset(h, "streams broken on purpose");
+    return 0;
+}
+
+static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+{
+    struct h2 *h = user;
+    struct h2_stream *st = find(h, id);
+    (void)flags;
+    nghttp2_session_consume_connection(ng, n);
+    if (!st || st->silent) {
+        nghttp2_session_consume_stream(ng, id, n);
+        return 0;
+    }
+    st->s.ev->on_data(&st->s, (const char *)p, n);
+    if (st->paused)
+        st->unconsumed += (uint32_t)n;
+    else
+        nghttp2_session_consume_stream(ng, id, n);
+    return 0;
+}
+
+static enum http_error error_of(uint32_t code)
+{
+    switch (code) {
+    case NGHTTP2_REFUSED_STREAM:
+        return HTTP_ERR_REFUSED;
+    case NGHTTP2_PROTOCOL_ERROR:
+    case NGHTTP2_COMPRESSION_ERROR:
+    case NGHTTP2_FRAME_SIZE_ERROR:
+        return HTTP_ERR_PROTOCOL;
+    default:
+        return HTTP_ERR_RESET;
+    }
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+    struct h2 *h = user;
+    struct h2_stream *st = find(h, id);
+    if (!st)
+        return 0;
+    nghttp2_session_set_stream_user_data(ng, id, NULL);
+    bool whole = st->out_done && (st->in_done || (h->sc && code == NGHTTP2_NO_ERROR));
+    bool silent = st->silent;
+    st->silent = true;
+    if (!silent)
+        st->s.ev->on_close(&st->s, whole ? HTTP_OK : error_of(code), whole ? "" : nghttp2_http2_strerror(code));
+    h2_stream_drop(st);
+    if (h->sc)
+        h2_server_stream_closed(h);
+    else
+        h2_client_stream_closed(h);
+    return 0;
+}
+
+/* ---- callbacks: writing ---- */
+static ssize_t on_send(nghttp2_session *ng, const uint8_t *p, size_t n, int flags, void *user)
+{
+    struct h2 *h = user;
+    (void)ng, (void)flags;
+    if (!conn_writable(h->c))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    conn_write(h->c, p, n);
+    return (ssize_t)n;
+}
+
+static int submit_trailer(struct h2_stream *st)
+{
+    nghttp2_nv nv[H1_TRAILER_FIELDS];
+    size_t n = 0;
+    const char *p = st->trailer.p, *end = p + st->trailer.n;
+    while (p < end && n < H1_TRAILER_FIELDS) {
+        size_t name_n = strlen(p), value_n = strlen(p + name_n + 1);
+        nv[n++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)p, (uint8_t *)(uintptr_t)(p + name_n + 1), name_n, value_n,
+                                NGHTTP2_NV_FLAG_NONE };
+        p += name_n + value_n + 2;
+    }
+    return nghttp2_submit_trailer(st->h->ng, st->id, nv, n);
+}
+
+static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *out, size_t n, uint32_t *flags, nghttp2_data_source *src, void *user)
+{
+    struct h2_stream *st = src->ptr;
+    size_t have = st->out.n - st->out_at;
+    (void)ng, (void)id, (void)out, (void)user;
+    if (have == 0 && !st->ended) {
+        st->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (n > have)
+        n = have;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    bool last = n == have && (st->ended || (st->end_known && st->left == 0));
+    if (!last)
+        return (ssize_t)n;
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (st->trailer.n) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        if (submit_trailer(st) != 0)
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    return (ssize_t)n;
+}
+
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t n, nghttp2_data_source *src, void *user)
+{
+    struct h2 *h = user;
+    struct h2_stream *st = src->ptr;
+    (void)ng, (void)f;
+    if (!conn_writable(h->c))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    conn_write(h->c, head, 9);
+    conn_write(h->c, st->out.p + st->out_at, n);
+    st->out_at += n;
+    h->queued -= n;
+    if (st->out_at == st->out.n) {
+        buf_clear(&st->out);
+        st->out_at = 0;
+    }
+    return 0;
+}
+
+static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *user)
+{
+    struct h2 *h = user;
+    if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) || !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    struct h2_stream *st = find(h, f->hd.stream_id);
+    if (!st)
+        return 0;
+    st->out_done = true;
+    /* Answered before the request was whole: the rest is not wanted (RFC 9113 section 8.1). */
+    if (h->sc && !st->in_done)
+        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
+    return 0;
+}
+
+/* ---- the session ---- */
+void h2_wake(struct h2 *h)
+{
+    loop_defer(h->c->loop, &h->flush);
+}
+
+/* The sources that were told to wait may go on. */
+static void resume_sources(struct h2 *h)
+{
+    if (h->queued > H2_QUEUE_HIGH / 2)
+        return;
+    LIST_FOR_SAFE(it, tmp, &h->streams)
+    {
+        struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, link);
+        if (!st->starved || st->silent || st->out.n - st->out_at > H2_STREAM_LOW)
+            continue;
+        st->starved = false;
+        st->s.ev->on_drain(&st->s);
+    }
+}
+
+void h2_flush(struct h2 *h)
+{
+    if (conn_closing(h->c))
+        return;
+    int r = nghttp2_session_send(h->ng);
+    if (conn_closing(h->c))
+        return;
+    if (r != 0) {
+        conn_abort(h->c, r == NGHTTP2_ERR_NOMEM ? IO_MEMORY : IO_OTHER);
+        return;
+    }
+    resume_sources(h);
+    if (!nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng) && !conn_closing(h->c))
+        conn_close(h->c, HTTP_LINGER);
+}
+
+static void flush_task(struct task *t)
+{
+    h2_flush(CONTAINER_OF(t, struct h2, flush));
+}
+
+void h2_input(struct h2 *h, const char *p, size_t n)
+{
+    ssize_t r = nghttp2_session_mem_recv(h->ng, (const uint8_t *)p, n);
+    if (conn_closing(h->c))
+        return;
+    if (r < 0) {
+        if (h->sc && r == NGHTTP2_ERR_FLOODED)
+            server_conn_event(h->sc, HTTP_CONN_ABUSE, "frames that must be answered");
+        nghttp2_session_terminate_session(h->ng, r == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+        (void)nghttp2_session_send(h->ng);
+        if (!conn_closing(h->c))
+            conn_close(h->c, HTTP_LINGER);
+        return;
+    }
+    h2_wake(h);
+}
+
+static nghttp2_session_callbacks *callbacks_make(void)
+{
+    nghttp2_session_callbacks *cb;
+    if (nghttp2_session_callbacks_new(&cb) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    nghttp2_session_callbacks_set_send_callback(cb, on_send);
+    nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
+    return cb;
+}
+
+bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32_t window)
+{
+    h->c = c;
+    h->flush.fn = flush_task;
+    list_init(&h->streams);
+    buf_init(&h->head.bytes, 2u * H2_HEAD_TOTAL);
+    h->control.last = h->resets.last = loop_now(c->loop);
+    nghttp2_session_callbacks *cb = callbacks_make();
+    nghttp2_option *opt = NULL;
+    if (!cb || nghttp2_option_new(&opt) != 0) {
+        nghttp2_session_callbacks_del(cb);
+        return false;
+    }
+    nghttp2_option_set_no_auto_window_update(opt, 1);
+    nghttp2_option_set_max_outbound_ack(opt, 500);
+    nghttp2_option_set_no_closed_streams(opt, 1);
+    int r = server ? nghttp2_session_server_new2(&h->ng, cb, h, opt) : nghttp2_session_client_new2(&h->ng, cb, h, opt);
+    nghttp2_option_del(opt);
+    nghttp2_session_callbacks_del(cb);
+    if (r != 0)
+        return false;
+    nghttp2_settings_entry s[5];
+    size_t n = 0;
+    s[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window };
+    if (server) {
+        s[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams };
+        s[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->head_limit };
+    } else {
+        s[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
+    }
+    if (nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, s, n) != 0 ||
+        nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0, H2_WINDOW_CONN) != 0)
+        return false;
+    h2_wake(h);
+    return true;
+}
+
+void h2_close(struct h2 *h)
+{
+    loop_cancel(h->c->loop, &h->flush);
+    nghttp2_session_del(h->ng);
+    LIST_FOR_SAFE(it, tmp, &h->streams)
+    {
+        struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, link);
+        CHECK(st->silent);
+        list_del(&st->link);
+        free_stream(st);
+    }
+    while (h->spare) {
+        struct h2_stream *st = h->spare;
+        h->spare = (struct h2_stream *)(void *)st->link.next;
+        free_stream(st);
+    }
+    h2_head_fini(&h->head);
+    mem_free(h);
+}
+
+/* ---- what the user calls ---- */
+static void fail_stream(struct h2_stream *st, uint32_t code)
+{
+    nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, code);
+    h2_wake(st->h);
+}
+
+static void op_head(struct http_stream *s, const struct http_message *m, bool end)
+{
+    struct h2_stream *st = stream_of(s);
+    struct h2 *h = st->h;
+    nghttp2_nv nv[H1_MAX_HEADERS + 64];
+    char length[24];
+    nghttp2_data_provider body = { .source.ptr = st, .read_callback = read_body };
+    if (conn_closing(h->c))
+        return;
+    CHECK(!st->sent_head && m->status != 101);
+    size_t n = h2_head_nv(m, h->cl != NULL, length, nv, ARRAY_LEN(nv));
+    st->sent_head = true;
+    st->ended = end;
+    if (m->body == BODY_LENGTH) {
+        st->left = m->length;
+        st->end_known = h->sc != NULL; /* a request's trailers may still come */
+    }
+    int r;
+    if (h->sc) {
+        r = nghttp2_submit_response(h->ng, st->id, nv, n, end ? NULL : &body);
+    } else {
+        st->method = m->method;
+        st->id = nghttp2_submit_request(h->ng, NULL, nv, n, end ? NULL : &body, st);
+        r = st->id < 0 ? st->id : 0;
+    }
+    if (r != 0)
+        conn_abort(h->c, r == NGHTTP2_ERR_NOMEM ? IO_MEMORY : IO_OTHER);
+    else
+        h2_wake(h);
+}
+
+static void op_interim(struct http_stream *s, const struct http_message *m)
+{
+    struct h2_stream *st = stream_of(s);
+    nghttp2_nv nv[H1_MAX_HEADERS + 64];
+    char length[24];
+    if (conn_closing(st->h->c) || st->sent_head)
+        return;
+    size_t n = h2_head_nv(m, false, length, nv, ARRAY_LEN(nv));
+    (void)nghttp2_submit_headers(st->h->ng, NGHTTP2_FLAG_NONE, st->id, NULL, nv, n, NULL);
+    h2_wake(st->h);
+}
+
+static void resume_source(struct h2_stream *st)
+{
+    if (st->deferred) {
+        st->deferred = false;
+        (void)nghttp2_session_resume_data(st->h->ng, st->id);
+    }
+    h2_wake(st->h);
+}
+
+static bool op_data(struct http_stream *s, const void *p, size_t n)
+{
+    struct h2_stream *st = stream_of(s);
+    struct h2 *h = st->h;
+    if (conn_closing(h->c) || st->out_done || n == 0)
+        return true;
+    if (st->end_known && n > st->left) {
+        fail_stream(st, NGHTTP2_INTERNAL_ERROR); /* more than the head promised */
+        return true;
+    }
+    if (st->out_at > 0 && st->out_at >= st->out.n / 2) {
+        buf_drop_front(&st->out, st->out_at);
+        st->out_at = 0;
+    }
+    if (!buf_add(&st->out, p, n)) {
+        fail_stream(st, NGHTTP2_INTERNAL_ERROR);
+        return true;
+    }
+    if (st->end_known)
+        st->left -= n;
+    h->queued += n;
+    resume_source(st);
+    if (st->out.n - st->out_at <= H2_STREAM_HIGH && h->queued <= H2_QUEUE_HIGH)
+        return true;
+    st->starved = true;
+    return false;
+}
+
+static void op_end(struct http_stream *s, const struct headers *trailers)
+{
+    struct h2_stream *st = stream_of(s);
+    if (conn_closing(st->h->c) || st->ended || st->out_done)
+        return;
+    if (st->end_known && st->left > 0) {
+        fail_stream(st, NGHTTP2_INTERNAL_ERROR); /* less than promised: the peer must see the break */
+        return;
+    }
+    for (uint32_t i = 0; trailers && i < trailers->n; i++) {
+        const struct header *f = &trailers->v[i];
+        if (!http_trailer_allowed(f) || !header_value_valid(header_value(f)))
+            continue;
+        buf_str(&st->trailer, header_name(f));
+        buf_char(&st->trailer, 0);
+        buf_str(&st->trailer, header_value(f));
+        buf_char(&st->trailer, 0);
+    }
+    if (st->trailer.failed) {
+        fail_stream(st, NGHTTP2_INTERNAL_ERROR);
+        return;
+    }
+    st->ended = true;
+    resume_source(st);
+}
+
+static void op_pause(struct http_stream *s, bool on)
+{
+    struct h2_stream *st = stream_of(s);
+    st->paused = on;
+    if (on || !st->unconsumed || conn_closing(st->h->c))
+        return;
+    (void)nghttp2_session_consume_stream(st->h->ng, st->id, st->unconsumed);
+    st->unconsumed = 0;
+    h2_wake(st->h);
+}
+
+static void op_abort(struct http_stream *s, enum http_error why)
+{
+    struct h2_stream *st = stream_of(s);
+    st->silent = true;
+    if (conn_closing(st->h->c))
+        return;
+    if (st->id == 0) { /* a request that never got a head: nghttp2 does not know it */
+        struct h2 *h = st->h;
+        h2_stream_drop(st);
+        if (h->cl)
+            h2_client_stream_closed(h);
+        return;
+    }
+    bool cancel = why == HTTP_ERR_CANCEL || why == HTTP_ERR_TIMEOUT;
+    fail_stream(st, cancel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+}
+
+static struct conn *op_conn(struct http_stream *s)
+{
+    return stream_of(s)->h->c;
+}
+
+const struct http_stream_ops h2_stream_ops = { op_head, op_interim, op_data, op_end, op_pause, op_abort, op_conn };
