@@ -95,11 +95,11 @@ struct schema {
     FROW(T, m, n, d, _Generic(((T *)0)->m, uint8_t: T_ENUM), .values = (vals), __VA_ARGS__)
 #define FOBJ(T, m, n, s, d, ...)      FROW(T, m, n, d, T_OBJECT, .sub = (s), __VA_ARGS__)
 #define FPTR(T, m, n, s, d, ...)                                                                   \
-    FROW(T, m, n, d, ((void)sizeof(*((T *)0)->m), T_OBJECT_PTR), .sub = (s), __VA_ARGS__)
+    FROW(T, m, n, d, T_OBJECT_PTR + 0 * sizeof(*((T *)0)->m), .sub = (s), __VA_ARGS__)
 #define FLIST(T, m, n, s, d, ...)                                                                  \
-    FROW(T, m, n, d, ((void)sizeof(*((T *)0)->m.v), T_LIST_OBJECT), .sub = (s), __VA_ARGS__)
+    FROW(T, m, n, d, T_LIST_OBJECT + 0 * sizeof(*((T *)0)->m.v), .sub = (s), __VA_ARGS__)
 #define FMAP(T, m, n, s, d, ...)                                                                   \
-    FROW(T, m, n, d, ((void)sizeof(((T *)0)->m.v->key), T_MAP_OBJECT), .sub = (s), __VA_ARGS__)
+    FROW(T, m, n, d, T_MAP_OBJECT + 0 * sizeof(((T *)0)->m.v->key), .sub = (s), __VA_ARGS__)
 #define FSECTIONS(T, m, n, reg, d, ...)                                                            \
     FROW(T, m, n, d, _Generic(((T *)0)->m, const struct node *: T_SECTIONS), .registry = (reg), __VA_ARGS__)
 #define FNODE(T, m, n, d, ...)                                                                     \
