@@ -1,134 +1,183 @@
-/* The specs of all kinds as structs. Their rows are in src/model/kinds; compile reads them. */
+/* The spec of each kind as the schemas in kinds/ fill it, and what the kinds share: places in a
+   document, references, the layer of a route. Read by compile. */
 #pragma once
-#include "schema/schema.h"
+#include "model/model.h"
 
+struct secret_ref {
+    struct str secret; /* "" when the whole reference is absent */
+};
 extern const struct schema secret_ref_schema;
 
 /* ---- Gateway ---- */
-struct secret_ref {
-    struct str secret;
+enum gateway_protocol { GATEWAY_HTTP, GATEWAY_HTTPS, GATEWAY_TCP, GATEWAY_TLS };
+enum gateway_tls_mode { GATEWAY_TERMINATE, GATEWAY_PASSTHROUGH };
+enum gateway_client_mode { GATEWAY_CLIENT_NONE, GATEWAY_CLIENT_OPTIONAL, GATEWAY_CLIENT_REQUIRED };
+struct gateway_client_certificate {
+    uint8_t mode; /* enum gateway_client_mode */
+    struct secret_ref ca;
 };
-typedef LIST_OF(struct secret_ref) secret_ref_list;
-enum gateway_protocol { GW_HTTP, GW_HTTPS, GW_TCP, GW_TLS };
-enum gateway_tls_mode { GW_TERMINATE, GW_PASSTHROUGH };
-struct client_certificate_spec {
-    uint8_t mode; /* enum client_cert_mode of snapshot/world.h: none, optional, required */
-    struct secret_ref *ca;
-};
-struct listener_tls_spec {
+struct gateway_tls {
     uint8_t mode; /* enum gateway_tls_mode */
-    secret_ref_list certificates;
+    LIST_OF(struct secret_ref) certificates;
     uint8_t min_version; /* 0 = 1.2, 1 = 1.3 */
-    struct client_certificate_spec client;
+    struct gateway_client_certificate client;
     bool session_tickets;
 };
-struct listener_spec {
+struct gateway_listener {
     struct str name, address;
     uint8_t protocol; /* enum gateway_protocol */
-    struct listener_tls_spec *tls;
     str_list hostnames;
+    struct gateway_tls *tls; /* NULL = none; never NULL for https and tls */
     bool http2;
 };
-struct access_log_spec {
-    uint8_t mode; /* 0 = on, 1 = off */
+struct gateway_access_log {
+    uint8_t mode; /* 0 = off, 1 = on */
     struct ratio sample;
     struct str file;
 };
 struct gateway_spec {
-    LIST_OF(struct listener_spec) listeners;
-    struct access_log_spec access_log;
+    LIST_OF(struct gateway_listener) listeners;
+    struct gateway_access_log access_log;
     bool request_id;
 };
+/* Carries bytes, not HTTP requests. */
+bool gateway_listener_raw(const struct gateway_listener *l);
+const struct gateway_listener *gateway_find_listener(const struct gateway_spec *g, struct str name);
+/* May a request for host (a host name or *.wildcard; "" = every) come in by this listener? */
+bool gateway_listener_takes_host(const struct gateway_listener *l, struct str host);
 
 /* ---- Secret ---- */
-struct tls_secret_spec {
-    struct str certificate, certificate_file, key, key_file; /* texts are filled from the files by resolve */
+struct secret_tls {
+    struct str certificate, certificate_file, key, key_file; /* files are read into the texts */
 };
-struct ca_secret_spec {
+struct secret_ca {
     struct str certificates, file;
 };
-struct secret_spec {
-    struct tls_secret_spec *tls;
-    struct ca_secret_spec *ca;
+struct secret_spec { /* one of */
+    struct secret_tls *tls;
+    struct secret_ca *ca;
 };
 
 /* ---- Service ---- */
-struct endpoint_spec {
+enum model_protocol { MODEL_HTTP, MODEL_H2, MODEL_GRPC, MODEL_TCP };
+struct service_endpoint {
     struct str address;
     int64_t weight;
 };
-struct service_tls_spec {
+struct service_tls {
     bool verify;
     struct str server_name;
-    struct secret_ref *ca, *certificate;
+    struct secret_ref ca, certificate;
 };
 struct service_spec {
-    uint8_t protocol; /* enum service_protocol of snapshot/world.h */
-    LIST_OF(struct endpoint_spec) endpoints;
-    struct service_tls_spec *tls;
+    uint8_t protocol; /* enum model_protocol */
+    LIST_OF(struct service_endpoint) endpoints;
+    struct service_tls *tls; /* NULL = clear */
 };
 
 /* ---- Route ---- */
-struct attach_spec {
-    struct str gateway, listener; /* listener "" = every one that can carry the route */
+struct route_attach {
+    struct str gateway, listener; /* listener "" = every listener of the gateway that fits */
 };
-struct path_spec { /* one of */
+struct route_path { /* one of; absent = {NULL, 0} */
     struct str exact, prefix, template, regex;
 };
-struct value_spec { /* a header or query parameter */
-    struct str name, exact, prefix, regex;
-    bool present, invert;
+struct route_value_test { /* one of */
+    struct str exact, prefix, regex;
+    uint8_t present; /* 0 = not given, 1 = false, 2 = true */
 };
-struct match_spec {
-    struct path_spec *path;
+struct route_value {
+    struct str name;
+    struct route_value_test test;
+    bool invert;
+};
+struct route_match_spec {
+    struct route_path *path;
     struct str method;
-    LIST_OF(struct value_spec) headers, query;
+    LIST_OF(struct route_value) headers;
+    LIST_OF(struct route_value) query;
 };
-struct to_spec {
+struct route_to {
     struct str service;
     int64_t weight;
 };
-struct redirect_spec {
+struct route_redirect {
     int64_t status;
     struct str scheme, host;
     int64_t port;
     struct str path, prefix_path;
 };
-struct reply_spec {
+struct route_reply {
     int64_t status;
     struct str content_type, body;
 };
-struct rewrite_spec {
+struct route_rewrite {
     struct str host, path, prefix_path;
 };
-struct header_edits_spec {
+struct route_edits {
     str_map set, add;
     str_list remove;
 };
-struct headers_spec {
-    struct header_edits_spec request, response;
+struct route_headers {
+    struct route_edits request, response;
 };
-struct rule_spec {
-    LIST_OF(struct match_spec) match;
-    LIST_OF(struct to_spec) to;
-    struct redirect_spec *redirect;
-    struct reply_spec *reply;
-    struct rewrite_spec *rewrite;
-    struct headers_spec headers;
+struct route_rule {
+    LIST_OF(struct route_match_spec) match; /* any of them; empty = everything */
+    LIST_OF(struct route_to) to;
+    struct route_redirect *redirect;
+    struct route_reply *reply;
+    struct route_rewrite *rewrite;
+    struct route_headers *headers;
 };
 struct route_spec {
-    LIST_OF(struct attach_spec) attach;
+    LIST_OF(struct route_attach) attach;
     str_list hosts;
     int64_t priority;
-    LIST_OF(struct rule_spec) rules;
+    LIST_OF(struct route_rule) rules;
 };
+/* Does the route carry bytes (its services speak tcp)? Such a route stands on raw listeners only. */
+bool route_raw(const struct route_spec *r, const struct model *m);
+/* Is the listener one of those that the attachment means? */
+bool route_attaches(const struct route_attach *at, bool raw, const struct gateway_listener *l);
 
 /* ---- Policy ---- */
-struct target_spec { /* exactly one of mesh, gateway, service, route; listener narrows gateway */
-    struct str mesh, gateway, listener, service, route;
+struct policy_object { /* one of */
+    struct str mesh, gateway, service, route;
+};
+struct policy_target {
+    struct policy_object object;
+    struct str listener; /* of the gateway; "" = all of it */
 };
 struct policy_spec {
-    struct target_spec target;
+    struct policy_target target;
     int64_t priority;
-    const struct node *sections; /* sparse: timeout, retry, ... */
+    const struct node *sections; /* sparse; NULL = none */
 };
+
+/* ---- shared ---- */
+struct object_metadata {
+    struct str name, mesh, created;
+    str_map labels;
+};
+extern const struct schema metadata_schema;
+/* Like object_fail, but the node is found by path: the deepest part of it that is there. */
+bool spec_fail(struct errors *e, const struct object *o, struct str path, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* A path for spec_fail; made only when there is an error. */
+#define AT(...) arena_fmt(e->a, __VA_ARGS__)
+/* An error about a name that is not there, with the nearest that is. */
+bool reference_fail(struct errors *e, const struct object *o, const struct model *m, struct str path,
+                    const char *kind, struct str name);
+/* "; did you mean 'x'?" for the best of the names tried, else "". */
+struct near {
+    struct str wrong, best;
+    size_t distance;
+    char text[96];
+};
+void near_try(struct near *g, struct str name);
+const char *near_text(struct near *g);
+
+/* ---- variable.c ---- */
+/* n with every ${NAME} in its scalars replaced; n itself when there is none. False with errors. */
+bool variables_replace(const struct node *n, const struct model_input *in, struct arena *a,
+                       const struct node **ret, struct errors *e);

@@ -1,127 +1,251 @@
-/* Gateway: where connections come in. */
-#include "model/model.h"
+/* Gateway: where clients come in. */
 #include "model/spec.h"
 
 static const struct enum_value protocols[] = {
-    { "http", GW_HTTP, "HTTP/1.1 and HTTP/2 in clear." },
-    { "https", GW_HTTPS, "HTTP/1.1 and HTTP/2 over TLS." },
-    { "tcp", GW_TCP, "Any TCP traffic." },
-    { "tls", GW_TLS, "Any TCP traffic inside TLS, terminated here or passed through by server name." },
-    { NULL },
+    { "http", GATEWAY_HTTP, "HTTP in clear." },
+    { "https", GATEWAY_HTTPS, "HTTP over TLS." },
+    { "tcp", GATEWAY_TCP, "Bytes of any protocol." },
+    { "tls", GATEWAY_TLS, "TLS with any protocol inside; tls.mode says who ends it." },
+    { NULL, 0, NULL },
 };
-static const struct enum_value tls_modes[] = {
-    { "terminate", GW_TERMINATE, "TLS ends here." },
-    { "passthrough", GW_PASSTHROUGH, "TLS is passed on as it is; routes choose by server name." },
-    { NULL },
+static const struct enum_value modes[] = {
+    { "terminate", GATEWAY_TERMINATE, "The gateway ends TLS." },
+    { "passthrough", GATEWAY_PASSTHROUGH, "The service ends TLS; routed by the name asked for." },
+    { NULL, 0, NULL },
 };
-static const struct enum_value versions[] = { { "1.2", 0, "TLS 1.2 and later." }, { "1.3", 1, "TLS 1.3 only." }, { NULL } };
+static const struct enum_value versions[] = {
+    { "1.2", 0, "TLS 1.2 and later." },
+    { "1.3", 1, "TLS 1.3 only." },
+    { NULL, 0, NULL },
+};
 static const struct enum_value client_modes[] = {
-    { "none", 0, "No certificate is asked for." },
-    { "optional", 1, "Asked for; one that is given must verify." },
-    { "required", 2, "Without a verified certificate there is no connection." },
-    { NULL },
+    { "none", GATEWAY_CLIENT_NONE, "Not asked for." },
+    { "optional", GATEWAY_CLIENT_OPTIONAL, "Asked for; one that is shown must be good." },
+    { "required", GATEWAY_CLIENT_REQUIRED, "No connection without a good one." },
+    { NULL, 0, NULL },
 };
-static const struct enum_value log_modes[] = { { "on", 0, "One line a request." }, { "off", 1, "None." }, { NULL } };
-
-static const struct field secret_ref_fields[] = {
-    FIELD(struct secret_ref, secret, "secret", "Name of a Secret.", .format = FMT_NAME, .flags = F_REQUIRED | F_REF, .ref = "Secret"),
-    FEND,
-};
-const struct schema secret_ref_schema = { .name = "secretRef", .doc = "Refers to a Secret.", .size = sizeof(struct secret_ref), .fields = secret_ref_fields };
-
 static const struct field client_fields[] = {
-    FENUM(struct client_certificate_spec, mode, "mode", client_modes, "Whether clients must show a certificate.", .def = "none"),
-    FPTR(struct client_certificate_spec, ca, "ca", &secret_ref_schema, "Authorities that client certificates are verified against."),
+    FENUM(struct gateway_client_certificate, mode, "mode", client_modes, "Whether clients show one.",
+          .def = "none"),
+    FOBJ(struct gateway_client_certificate, ca, "ca", &secret_ref_schema,
+         "Certificates that sign those of clients."),
     FEND,
 };
-static const struct schema client_schema = { .name = "clientCertificate", .doc = "Client certificates.", .size = sizeof(struct client_certificate_spec), .fields = client_fields };
-
+static const struct schema client_schema = { .name = "client-certificate",
+                                             .doc = "Certificates of clients.",
+                                             .size = sizeof(struct gateway_client_certificate),
+                                             .fields = client_fields };
 static const struct field tls_fields[] = {
-    FENUM(struct listener_tls_spec, mode, "mode", tls_modes, "Where TLS ends.", .def = "terminate"),
-    FLIST(struct listener_tls_spec, certificates, "certificates", &secret_ref_schema,
-          "Certificates with keys, chosen by the server name a client asks for; the first one is the default."),
-    FENUM(struct listener_tls_spec, min_version, "minVersion", versions, "Oldest TLS version accepted.", .def = "1.2"),
-    FOBJ(struct listener_tls_spec, client, "clientCertificate", &client_schema, "Client certificates."),
-    FIELD(struct listener_tls_spec, session_tickets, "sessionTickets", "Lets clients resume sessions by ticket.", .def = "true"),
+    FENUM(struct gateway_tls, mode, "mode", modes, "Who ends TLS.", .def = "terminate"),
+    FLIST(struct gateway_tls, certificates, "certificates", &secret_ref_schema,
+          "Certificates with keys; the one that has the name asked for is shown, else the first.",
+          .max = 10000),
+    FENUM(struct gateway_tls, min_version, "minVersion", versions, "Oldest version spoken.",
+          .def = "1.2"),
+    FOBJ(struct gateway_tls, client, "clientCertificate", &client_schema,
+         "Certificates of clients."),
+    FIELD(struct gateway_tls, session_tickets, "sessionTickets",
+          "Clients may resume sessions by tickets.", .def = "true"),
     FEND,
 };
-static const struct schema tls_schema = { .name = "listenerTls", .doc = "TLS of a listener.", .size = sizeof(struct listener_tls_spec), .fields = tls_fields };
+static const struct schema tls_schema = {
+    .name = "gateway-tls", .doc = "TLS with clients.", .size = sizeof(struct gateway_tls), .fields = tls_fields
+};
+static const struct field listener_fields[] = {
+    FIELD(struct gateway_listener, name, "name", "Name, unique in the gateway.",
+          .flags = F_REQUIRED, .format = FMT_NAME, .example = "web"),
+    FIELD(struct gateway_listener, address, "address",
+          "Address and port; port 0 takes any free one.", .flags = F_REQUIRED,
+          .format = FMT_ADDRESS, .example = "127.0.0.1:8000"),
+    FENUM(struct gateway_listener, protocol, "protocol", protocols, "What clients speak.",
+          .def = "http"),
+    FIELD(struct gateway_listener, hostnames, "hostnames",
+          "Hosts answered here; none = every host.", .format = FMT_HOST, .max = 10000),
+    FPTR(struct gateway_listener, tls, "tls", &tls_schema, "TLS with clients: for https and tls."),
+    FIELD(struct gateway_listener, http2, "http2", "Offer HTTP/2 beside HTTP/1.1.", .def = "true"),
+    FEND,
+};
+static const struct schema gateway_listener_schema = { .name = "gateway-listener",
+                                               .doc = "One address that clients connect to.",
+                                               .size = sizeof(struct gateway_listener),
+                                               .fields = listener_fields };
+static const struct enum_value switch_values[] = {
+    { "off", 0, "No lines." },
+    { "on", 1, "One line a request or connection." },
+    { NULL, 0, NULL },
+};
+static const struct field log_fields[] = {
+    FENUM(struct gateway_access_log, mode, "mode", switch_values, "Whether requests are logged.",
+          .def = "on"),
+    FIELD(struct gateway_access_log, sample, "sample", "Share of requests that are logged.",
+          .def = "100%", .max = 1000000),
+    FIELD(struct gateway_access_log, file, "file", "File to append to; absent = standard output.",
+          .format = FMT_FILE),
+    FEND,
+};
+static const struct schema log_schema = { .name = "access-log",
+                                          .doc = "Log of requests.",
+                                          .size = sizeof(struct gateway_access_log),
+                                          .fields = log_fields };
+static const struct field fields[] = {
+    FLIST(struct gateway_spec, listeners, "listeners", &gateway_listener_schema,
+          "The addresses that clients connect to.", .flags = F_REQUIRED, .min = 1, .max = 1000),
+    FOBJ(struct gateway_spec, access_log, "accessLog", &log_schema, "Log of requests."),
+    FIELD(struct gateway_spec, request_id, "requestId",
+          "Every request gets an X-Request-Id that is passed on and returned.", .def = "true"),
+    FEND,
+};
+static const struct schema spec_schema = { .name = "Gateway",
+                                           .doc = "Where clients come in.",
+                                           .size = sizeof(struct gateway_spec),
+                                           .fields = fields };
 
-static bool check_listener(const void *obj, const struct node *at, struct str path, struct errors *e)
+bool gateway_listener_raw(const struct gateway_listener *l)
 {
-    const struct listener_spec *l = obj;
-    bool passthrough = l->tls && l->tls->mode == GW_PASSTHROUGH, secure = l->protocol == GW_HTTPS || l->protocol == GW_TLS;
-    const char *wrong = NULL;
-    if (secure && !l->tls)
-        wrong = "protocol https or tls needs a tls section with certificates";
-    else if (!secure && l->tls)
-        wrong = "a tls section needs protocol https or tls";
-    else if (secure && !passthrough && l->tls->certificates.n == 0)
-        wrong = "tls.certificates is empty: name at least one Secret";
-    else if (passthrough && l->protocol != GW_TLS)
-        wrong = "tls.mode passthrough needs protocol tls";
-    else if (passthrough && l->tls->certificates.n)
-        wrong = "tls.mode passthrough uses no certificates";
-    else if (l->tls && l->tls->client.mode && !l->tls->client.ca)
-        wrong = "tls.clientCertificate needs ca: whom to trust";
-    if (!wrong)
-        return true;
-    return fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path, "%s", wrong);
+    return l->protocol == GATEWAY_TCP || l->protocol == GATEWAY_TLS;
 }
 
-static const struct field listener_fields[] = {
-    FIELD(struct listener_spec, name, "name", "Name of the listener, unique in its gateway.", .format = FMT_NAME, .flags = F_REQUIRED),
-    FIELD(struct listener_spec, address, "address", "Address and port to listen on; port 0 takes a free one.", .format = FMT_ADDRESS,
-          .flags = F_REQUIRED, .example = "0.0.0.0:8443"),
-    FENUM(struct listener_spec, protocol, "protocol", protocols, "What is spoken on it.", .def = "http"),
-    FPTR(struct listener_spec, tls, "tls", &tls_schema, "TLS settings."),
-    FIELD(struct listener_spec, hostnames, "hostnames", "Serves only these hosts; none means every host.", .format = FMT_HOST),
-    FIELD(struct listener_spec, http2, "http2", "Offers HTTP/2: by ALPN, and in clear by prior knowledge.", .def = "true"),
-    FEND,
-};
-static const struct schema listener_spec_schema = { .name = "listener", .doc = "A listening socket.", .size = sizeof(struct listener_spec), .fields = listener_fields, .check = check_listener };
-
-static const struct field log_fields[] = {
-    FENUM(struct access_log_spec, mode, "mode", log_modes, "Whether requests are logged.", .def = "on"),
-    FIELD(struct access_log_spec, sample, "sample", "Share of requests that is logged; failures always are.", .def = "100%"),
-    FIELD(struct access_log_spec, file, "file", "File to append to; none means standard output.", .format = FMT_FILE),
-    FEND,
-};
-static const struct schema log_schema = { .name = "accessLog", .doc = "The access log.", .size = sizeof(struct access_log_spec), .fields = log_fields };
-
-static const struct field fields[] = {
-    FLIST(struct gateway_spec, listeners, "listeners", &listener_spec_schema, "The listeners.", .flags = F_REQUIRED, .min = 1, .max = 1000),
-    FOBJ(struct gateway_spec, access_log, "accessLog", &log_schema, "The access log."),
-    FIELD(struct gateway_spec, request_id, "requestId", "Gives each request an id, sent both ways as X-Request-Id.", .def = "true"),
-    FEND,
-};
-static const struct schema spec = { .name = "Gateway", .doc = "Where connections come in: listeners with their protocol and TLS.", .size = sizeof(struct gateway_spec), .fields = fields };
-
-static bool check_secret(const struct object *o, const struct model *m, struct errors *e, struct str name, bool ca, struct str path)
+const struct gateway_listener *gateway_find_listener(const struct gateway_spec *g, struct str name)
 {
+    for (size_t i = 0; i < g->listeners.n; i++)
+        if (str_eq(g->listeners.v[i].name, name))
+            return &g->listeners.v[i];
+    return NULL;
+}
+
+/* Is there a host that both patterns take? */
+static bool hosts_meet(struct str a, struct str b)
+{
+    bool wild_a = str_starts(a, STR("*.")), wild_b = str_starts(b, STR("*."));
+    if (!wild_a && !wild_b)
+        return str_eq(a, b);
+    struct str end_a = wild_a ? str_sub(a, 1, a.n) : a, end_b = wild_b ? str_sub(b, 1, b.n) : b;
+    return (wild_a && str_ends(end_b, end_a)) || (wild_b && str_ends(end_a, end_b));
+}
+
+bool gateway_listener_takes_host(const struct gateway_listener *l, struct str host)
+{
+    for (size_t i = 0; i < l->hostnames.n; i++)
+        if (host.n == 0 || hosts_meet(l->hostnames.v[i], host))
+            return true;
+    return l->hostnames.n == 0;
+}
+
+/* What a listener's protocol and its tls section allow together. */
+static bool tls_rules(const struct object *o, size_t i, struct errors *e)
+{
+    const struct gateway_spec *g = o->spec;
+    const struct gateway_listener *l = &g->listeners.v[i];
+    const struct gateway_tls *t = l->tls;
+    bool secure = l->protocol == GATEWAY_HTTPS || l->protocol == GATEWAY_TLS;
+    struct str name = str_from(protocols[l->protocol].name);
+    if (!t)
+        return !secure || spec_fail(e, o, AT("spec.listeners[%zu]", i),
+                                    "protocol %.*s needs tls.certificates", STR_FMT(name));
+    if (!secure)
+        return spec_fail(e, o, AT("spec.listeners[%zu].tls", i),
+                         "protocol %.*s has no TLS; write https or tls", STR_FMT(name));
+    if (t->mode == GATEWAY_PASSTHROUGH) {
+        if (l->protocol == GATEWAY_HTTPS)
+            return spec_fail(e, o, AT("spec.listeners[%zu].tls.mode", i),
+                             "passthrough needs protocol tls: requests inside cannot be read");
+        if (t->certificates.n || t->client.mode != GATEWAY_CLIENT_NONE)
+            return spec_fail(e, o, AT("spec.listeners[%zu].tls", i),
+                             "with passthrough the service has the certificates");
+        return true;
+    }
+    if (t->certificates.n == 0)
+        return spec_fail(e, o, AT("spec.listeners[%zu].tls", i), "want at least one of certificates");
+    if (t->client.mode != GATEWAY_CLIENT_NONE && t->client.ca.secret.n == 0)
+        return spec_fail(e, o, AT("spec.listeners[%zu].tls.clientCertificate", i),
+                         "want a 'ca' to check certificates of clients against");
+    return true;
+}
+
+static bool resolve(struct object *o, const struct model_input *in, struct arena *a,
+                    struct errors *e)
+{
+    const struct gateway_spec *g = o->spec;
+    bool ok = true;
+    (void)in;
+    (void)a;
+    for (size_t i = 0; i < g->listeners.n; i++) {
+        const struct gateway_listener *l = &g->listeners.v[i];
+        ok &= tls_rules(o, i, e);
+        if (l->protocol == GATEWAY_TCP && l->hostnames.n)
+            ok = spec_fail(e, o, AT("spec.listeners[%zu].hostnames", i),
+                           "a tcp connection names no host");
+        if (gateway_find_listener(g, l->name) != l)
+            ok = spec_fail(e, o, AT("spec.listeners[%zu].name", i),
+                           "there are two listeners '%.*s'", STR_FMT(l->name));
+    }
+    return ok;
+}
+
+static bool secret_check(const struct object *o, const struct model *m, struct errors *e,
+                         struct str path, struct str name)
+{
+    bool ca = str_ends(path, STR("ca.secret"));
     const struct object *s = model_find(m, "Secret", name);
-    const struct secret_spec *v = s ? s->spec : NULL;
-    if (!v || (ca ? v->ca != NULL : v->tls != NULL))
-        return true; /* a missing one is reported with all references */
-    return object_fail(e, o, NULL, path, ca ? "Secret '%.*s' holds a certificate with key; a ca is needed here"
-                                            : "Secret '%.*s' holds authorities; a certificate with key is needed here", STR_FMT(name));
+    if (!s)
+        return reference_fail(e, o, m, path, "Secret", name);
+    const struct secret_spec *spec = s->spec;
+    if (spec && (ca ? !spec->ca : !spec->tls))
+        return spec_fail(e, o, path, "Secret '%.*s' has no '%s'", STR_FMT(name), ca ? "ca" : "tls");
+    return true;
+}
+
+static bool port_fixed(struct str address)
+{
+    return !str_ends(address, STR(":0"));
+}
+
+/* The first listener of the set with this fixed address must be l itself. */
+static bool address_check(const struct object *o, const struct model *m, struct errors *e, size_t at)
+{
+    const struct gateway_spec *g = o->spec;
+    const struct gateway_listener *l = &g->listeners.v[at];
+    if (!port_fixed(l->address))
+        return true;
+    for (const struct object *p = m->objects.v; p <= o; p++) {
+        if (p->kind != o->kind || !p->spec)
+            continue;
+        const struct gateway_spec *other = p->spec;
+        for (size_t i = 0; i < (p == o ? at : other->listeners.n); i++)
+            if (str_eq(other->listeners.v[i].address, l->address))
+                return spec_fail(e, o, AT("spec.listeners[%zu].address", at),
+                                 "'%.*s' is taken by listener '%.*s/%.*s'; this is '%.*s/%.*s'",
+                                 STR_FMT(l->address), STR_FMT(p->name),
+                                 STR_FMT(other->listeners.v[i].name), STR_FMT(o->name),
+                                 STR_FMT(l->name));
+    }
+    return true;
 }
 
 static bool check(const struct object *o, const struct model *m, struct errors *e)
 {
     const struct gateway_spec *g = o->spec;
     bool ok = true;
+    if (model_find(m, "Service", o->name))
+        ok = spec_fail(e, o, STR("metadata.name"),
+                       "there is a Service '%.*s' too: gateways and services share their names",
+                       STR_FMT(o->name));
     for (size_t i = 0; i < g->listeners.n; i++) {
-        const struct listener_spec *l = &g->listeners.v[i];
-        for (size_t k = 0; k < i; k++)
-            if (str_eq(g->listeners.v[k].name, l->name))
-                ok = object_fail(e, o, NULL, STR("spec.listeners"), "two listeners are called '%.*s'", STR_FMT(l->name));
-        for (size_t k = 0; l->tls && k < l->tls->certificates.n; k++)
-            ok &= check_secret(o, m, e, l->tls->certificates.v[k].secret, false, STR("spec.listeners.tls.certificates"));
-        if (l->tls && l->tls->client.ca)
-            ok &= check_secret(o, m, e, l->tls->client.ca->secret, true, STR("spec.listeners.tls.clientCertificate.ca"));
+        const struct gateway_tls *t = g->listeners.v[i].tls;
+        ok &= address_check(o, m, e, i);
+        for (size_t k = 0; t && k < t->certificates.n; k++)
+            ok &= secret_check(o, m, e, AT("spec.listeners[%zu].tls.certificates[%zu].secret", i, k),
+                               t->certificates.v[k].secret);
+        if (t && t->client.ca.secret.n)
+            ok &= secret_check(o, m, e, AT("spec.listeners[%zu].tls.clientCertificate.ca.secret", i),
+                               t->client.ca.secret);
     }
     return ok;
 }
 
-const struct kind kind_gateway = { .name = "Gateway", .doc = "Where connections come in.", .spec = &spec, .check = check };
+extern const struct kind kind_gateway;
+const struct kind kind_gateway = { .name = "Gateway",
+                                   .doc = "Where clients come in.",
+                                   .spec = &spec_schema,
+                                   .resolve = resolve,
+                                   .check = check };

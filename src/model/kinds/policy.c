@@ -1,52 +1,95 @@
-/* Policy: how traffic is handled, attached to a target; sections come from the registry "policy". */
-#include "model/model.h"
+/* Policy: sections of settings for a target. They stay sparse here; compile merges them and gives
+   defaults. */
 #include "model/spec.h"
 
-static bool check_target(const void *obj, const struct node *at, struct str path, struct errors *e)
+static const struct field object_fields[] = {
+    FIELD(struct policy_object, mesh, "mesh", "Everything in this mesh.", .format = FMT_NAME,
+          .example = "default"),
+    FIELD(struct policy_object, gateway, "gateway", "What comes in by this gateway.",
+          .flags = F_REF, .ref = "Gateway"),
+    FIELD(struct policy_object, service, "service", "What goes to this service.", .flags = F_REF,
+          .ref = "Service"),
+    FIELD(struct policy_object, route, "route", "What this route takes.", .flags = F_REF,
+          .ref = "Route"),
+    FEND,
+};
+static const struct schema object_schema = { .name = "policy-object",
+                                             .doc = "The object a policy is about.",
+                                             .size = sizeof(struct policy_object),
+                                             .fields = object_fields,
+                                             .one_of = true };
+
+static bool target_check(const void *obj, const struct node *at, struct str path, struct errors *e)
 {
-    const struct target_spec *t = obj;
-    const char *wrong = NULL;
-    if ((t->mesh.n > 0) + (t->gateway.n > 0) + (t->service.n > 0) + (t->route.n > 0) != 1)
-        wrong = "give exactly one of mesh, gateway, service, route";
-    else if (t->listener.n && !t->gateway.n)
-        wrong = "listener needs gateway beside it";
-    if (!wrong)
-        return true;
-    return fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path, "%s", wrong);
+    const struct policy_target *t = obj;
+    (void)path;
+    if (t->listener.p && !t->object.gateway.p) {
+        const struct node *n = node_get(at, STR("listener"));
+        return fail(e, n->file, n->line, n->col, STR("spec.target.listener"),
+                    "a listener belongs to a 'gateway', which is not given");
+    }
+    return true;
 }
 
 static const struct field target_fields[] = {
-    FIELD(struct target_spec, mesh, "mesh", "Everything; the name is \"default\"."),
-    FIELD(struct target_spec, gateway, "gateway", "A Gateway.", .format = FMT_NAME, .flags = F_REF, .ref = "Gateway"),
-    FIELD(struct target_spec, listener, "listener", "One listener of the gateway.", .format = FMT_NAME),
-    FIELD(struct target_spec, service, "service", "A Service.", .format = FMT_NAME, .flags = F_REF, .ref = "Service"),
-    FIELD(struct target_spec, route, "route", "A Route.", .format = FMT_NAME, .flags = F_REF, .ref = "Route"),
+    FOBJ(struct policy_target, object, "object", &object_schema, "The object.", .flags = F_INLINE),
+    FIELD(struct policy_target, listener, "listener",
+          "Only this listener of the gateway; absent = all of them.", .format = FMT_NAME),
     FEND,
 };
-static const struct schema target_schema = { .name = "target", .doc = "What a policy applies to.", .size = sizeof(struct target_spec), .fields = target_fields, .check = check_target };
+static const struct schema target_schema = {
+    .name = "policy-target",
+    .doc = "What a policy is about; the more specific one wins: mesh, service, gateway, listener, "
+           "route.",
+    .size = sizeof(struct policy_target),
+    .fields = target_fields,
+    .check = target_check
+};
 static const struct field fields[] = {
-    FOBJ(struct policy_spec, target, "target", &target_schema, "What the policy applies to.", .flags = F_REQUIRED),
-    FIELD(struct policy_spec, priority, "priority", "Of two policies with the same target the higher one wins.", .min = -1000, .max = 1000),
-    FSECTIONS(struct policy_spec, sections, "sections", "policy", "The sections, beside target.", .flags = F_INLINE),
+    FOBJ(struct policy_spec, target, "target", &target_schema, "What the policy is about.",
+         .flags = F_REQUIRED),
+    FIELD(struct policy_spec, priority, "priority",
+          "Between policies of the same target the higher one wins.", .min = -1000000,
+          .max = 1000000),
+    FSECTIONS(struct policy_spec, sections, "sections", "policy", "The settings.",
+              .flags = F_INLINE),
     FEND,
 };
-static const struct schema spec = { .name = "Policy", .doc = "How traffic is handled: timeouts, retries, limits and filters, merged field by field.",
-                                    .size = sizeof(struct policy_spec), .fields = fields };
+static const struct schema spec_schema = { .name = "Policy",
+                                           .doc = "Settings for a target, field by field.",
+                                           .size = sizeof(struct policy_spec),
+                                           .fields = fields };
 
 static bool check(const struct object *o, const struct model *m, struct errors *e)
 {
-    const struct policy_spec *p = o->spec;
-    const struct node *at = node_get(o->spec_node, STR("target"));
-    if (p->target.mesh.n && !str_eq(p->target.mesh, STR("default")))
-        return object_fail(e, o, at, STR("spec.target.mesh"), "no mesh is called '%.*s'; the only one is 'default'", STR_FMT(p->target.mesh));
-    const struct object *g = p->target.listener.n ? model_find(m, "Gateway", p->target.gateway) : NULL;
-    const struct gateway_spec *gs = g ? g->spec : NULL;
-    bool found = !gs;
-    for (size_t i = 0; gs && i < gs->listeners.n; i++)
-        found |= str_eq(gs->listeners.v[i].name, p->target.listener);
-    if (found)
+    const struct policy_target *t = &((const struct policy_spec *)o->spec)->target;
+    const struct policy_object *p = &t->object;
+    const struct object *g;
+    if (p->mesh.p)
+        return str_eq(p->mesh, STR("default")) ||
+               spec_fail(e, o, STR("spec.target.mesh"), "there is one mesh, 'default', not '%.*s'",
+                         STR_FMT(p->mesh));
+    if (p->service.p)
+        return model_find(m, "Service", p->service) ||
+               reference_fail(e, o, m, STR("spec.target.service"), "Service", p->service);
+    if (p->route.p)
+        return model_find(m, "Route", p->route) ||
+               reference_fail(e, o, m, STR("spec.target.route"), "Route", p->route);
+    g = model_find(m, "Gateway", p->gateway);
+    if (!g)
+        return reference_fail(e, o, m, STR("spec.target.gateway"), "Gateway", p->gateway);
+    const struct gateway_spec *spec = g->spec;
+    if (!t->listener.p || !spec || gateway_find_listener(spec, t->listener))
         return true;
-    return object_fail(e, o, at, STR("spec.target.listener"), "Gateway '%.*s' has no listener '%.*s'", STR_FMT(p->target.gateway), STR_FMT(p->target.listener));
+    struct near near = { .wrong = t->listener };
+    for (size_t i = 0; i < spec->listeners.n; i++)
+        near_try(&near, spec->listeners.v[i].name);
+    return spec_fail(e, o, STR("spec.target.listener"), "Gateway '%.*s' has no listener '%.*s'%s",
+                     STR_FMT(p->gateway), STR_FMT(t->listener), near_text(&near));
 }
 
-const struct kind kind_policy = { .name = "Policy", .doc = "How traffic is handled.", .spec = &spec, .check = check };
+extern const struct kind kind_policy;
+const struct kind kind_policy = { .name = "Policy",
+                                  .doc = "Settings for a target, field by field.",
+                                  .spec = &spec_schema,
+                                  .check = check };

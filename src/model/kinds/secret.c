@@ -1,67 +1,96 @@
-/* Secret: certificates, keys, authorities; inline or from files beside the document. */
-#include "model/model.h"
+/* Secret: a certificate with its key, or certificates to trust; inline or in files. */
 #include "model/spec.h"
 
 static const struct field tls_fields[] = {
-    FIELD(struct tls_secret_spec, certificate, "certificate", "Certificate chain in PEM, the leaf first."),
-    FIELD(struct tls_secret_spec, certificate_file, "certificateFile", "File with the certificate chain.", .format = FMT_FILE, .example = "shop.crt"),
-    FIELD(struct tls_secret_spec, key, "key", "Private key in PEM.", .flags = F_SECRET),
-    FIELD(struct tls_secret_spec, key_file, "keyFile", "File with the private key.", .format = FMT_FILE, .example = "shop.key"),
+    FIELD(struct secret_tls, certificate, "certificate",
+          "Certificate chain as PEM, the leaf first."),
+    FIELD(struct secret_tls, certificate_file, "certificateFile",
+          "File with the certificate chain, beside the document.", .format = FMT_FILE,
+          .example = "shop.crt"),
+    FIELD(struct secret_tls, key, "key", "Private key as PEM, not encrypted.", .flags = F_SECRET),
+    FIELD(struct secret_tls, key_file, "keyFile", "File with the private key, beside the document.",
+          .format = FMT_FILE, .example = "shop.key"),
     FEND,
 };
-static const struct schema tls_schema = { .name = "tlsSecret", .doc = "A certificate with its key.", .size = sizeof(struct tls_secret_spec), .fields = tls_fields };
+
+/* Exactly one of two texts; path is the map that holds them. */
+static bool one_of_two(const struct node *at, struct str path, struct errors *e, const char *inline_,
+                       const char *file)
+{
+    bool a = node_get(at, str_from(inline_)), b = node_get(at, str_from(file));
+    if (a != b)
+        return true;
+    return fail(e, at->file, at->line, at->col, path, a ? "want only one of %s, %s" : "want one of %s, %s",
+                inline_, file);
+}
+
+static bool tls_check(const void *obj, const struct node *at, struct str path, struct errors *e)
+{
+    (void)obj;
+    bool ok = one_of_two(at, path, e, "certificate", "certificateFile");
+    return one_of_two(at, path, e, "key", "keyFile") && ok;
+}
+
+static const struct schema tls_schema = { .name = "secret-tls",
+                                          .doc = "A certificate and its private key.",
+                                          .size = sizeof(struct secret_tls),
+                                          .fields = tls_fields,
+                                          .check = tls_check };
 static const struct field ca_fields[] = {
-    FIELD(struct ca_secret_spec, certificates, "certificates", "Certificates in PEM."),
-    FIELD(struct ca_secret_spec, file, "file", "File with the certificates.", .format = FMT_FILE, .example = "ca.crt"),
+    FIELD(struct secret_ca, certificates, "certificates", "Certificates to trust as PEM."),
+    FIELD(struct secret_ca, file, "file", "File with the certificates, beside the document.",
+          .format = FMT_FILE, .example = "ca.pem"),
     FEND,
 };
-static const struct schema ca_schema = { .name = "caSecret", .doc = "Certificates of authorities.", .size = sizeof(struct ca_secret_spec), .fields = ca_fields };
+static const struct schema ca_schema = { .name = "secret-ca",
+                                         .doc = "Certificates to trust.",
+                                         .size = sizeof(struct secret_ca),
+                                         .fields = ca_fields,
+                                         .one_of = true };
 static const struct field fields[] = {
-    FPTR(struct secret_spec, tls, "tls", &tls_schema, "A certificate with its key."),
-    FPTR(struct secret_spec, ca, "ca", &ca_schema, "Certificates of authorities to trust."),
+    FPTR(struct secret_spec, tls, "tls", &tls_schema, "A certificate and its private key."),
+    FPTR(struct secret_spec, ca, "ca", &ca_schema, "Certificates to trust."),
     FEND,
 };
-static const struct schema spec = { .name = "Secret", .doc = "Certificates, keys and authorities.", .size = sizeof(struct secret_spec), .fields = fields, .one_of = true };
+static const struct schema spec_schema = { .name = "Secret",
+                                           .doc = "A certificate and key, or certificates to trust.",
+                                           .size = sizeof(struct secret_spec),
+                                           .fields = fields,
+                                           .one_of = true };
 
-struct source {
-    const char *text_name, *file_name;
-    struct str *text;
-    struct str file;
-    struct str section;
+struct reader {
+    const struct object *o;
+    const struct model_input *in;
+    struct arena *a;
+    struct errors *e;
 };
 
-/* Exactly one of text and file; the file's bytes become the text. */
-static bool load(struct object *o, const struct model_input *in, const struct source *s, struct arena *a, struct errors *e)
+/* file, when given, is read into text. */
+static bool read_text(const struct reader *r, struct str file, const char *path, struct str *text)
 {
     const char *why = "files cannot be read here";
-    const struct node *sec = node_get(o->spec_node, s->section), *at = node_get(sec, str_from(s->file_name));
-    struct str path = arena_fmt(a, "spec.%.*s.%s", STR_FMT(s->section), s->file_name);
-    if ((s->text->n > 0) == (s->file.n > 0))
-        return object_fail(e, o, sec, arena_fmt(a, "spec.%.*s", STR_FMT(s->section)), "give either %s or %s", s->text_name, s->file_name);
-    if (!s->file.n)
+    if (!file.p)
         return true;
-    if (!in->read_file || !in->read_file(in->arg, o->doc->file, s->file, a, s->text, &why))
-        return object_fail(e, o, at, path, "cannot read '%.*s': %s", STR_FMT(s->file), why);
-    if (s->text->n == 0)
-        return object_fail(e, o, at, path, "'%.*s' is empty", STR_FMT(s->file));
-    return true;
+    if (r->in && r->in->read_file &&
+        r->in->read_file(r->in->arg, r->o->doc->file, file, r->a, text, &why))
+        return true;
+    return spec_fail(r->e, r->o, str_from(path), "cannot read '%.*s': %s", STR_FMT(file), why);
 }
 
-static bool resolve(struct object *o, const struct model_input *in, struct arena *a, struct errors *e)
+static bool resolve(struct object *o, const struct model_input *in, struct arena *a,
+                    struct errors *e)
 {
     struct secret_spec *s = o->spec;
-    bool ok = true;
-    if (s->tls) {
-        struct source cert = { "certificate", "certificateFile", &s->tls->certificate, s->tls->certificate_file, STR("tls") };
-        struct source key = { "key", "keyFile", &s->tls->key, s->tls->key_file, STR("tls") };
-        ok = load(o, in, &cert, a, e);
-        ok = load(o, in, &key, a, e) && ok;
-    }
-    if (s->ca) {
-        struct source ca = { "certificates", "file", &s->ca->certificates, s->ca->file, STR("ca") };
-        ok = load(o, in, &ca, a, e) && ok;
-    }
-    return ok;
+    struct secret_tls *t = s->tls;
+    struct reader r = { o, in, a, e };
+    if (!t)
+        return read_text(&r, s->ca->file, "spec.ca.file", &s->ca->certificates);
+    bool ok = read_text(&r, t->certificate_file, "spec.tls.certificateFile", &t->certificate);
+    return read_text(&r, t->key_file, "spec.tls.keyFile", &t->key) && ok;
 }
 
-const struct kind kind_secret = { .name = "Secret", .doc = "Certificates, keys and authorities.", .spec = &spec, .resolve = resolve };
+extern const struct kind kind_secret;
+const struct kind kind_secret = { .name = "Secret",
+                                  .doc = "A certificate and key, or certificates to trust.",
+                                  .spec = &spec_schema,
+                                  .resolve = resolve };

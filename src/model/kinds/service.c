@@ -1,47 +1,68 @@
-/* Service: what requests are sent to. */
-#include "model/model.h"
+/* Service: what requests are sent to, and where its replicas are. */
 #include "model/spec.h"
 
 static const struct enum_value protocols[] = {
-    { "http", 0, "HTTP/1.1." },
-    { "h2", 1, "HTTP/2." },
-    { "grpc", 2, "gRPC, over HTTP/2." },
-    { "tcp", 3, "Any TCP traffic." },
-    { NULL },
+    { "http", MODEL_HTTP, "HTTP/1.1." },
+    { "h2", MODEL_H2, "HTTP/2; in clear with prior knowledge." },
+    { "grpc", MODEL_GRPC, "gRPC over HTTP/2." },
+    { "tcp", MODEL_TCP, "Bytes of any protocol." },
+    { NULL, 0, NULL },
 };
 static const struct field endpoint_fields[] = {
-    FIELD(struct endpoint_spec, address, "address", "Address or DNS name, with port.", .format = FMT_ENDPOINT, .flags = F_REQUIRED,
-          .example = "10.0.0.7:8080"),
-    FIELD(struct endpoint_spec, weight, "weight", "Share of the traffic, against the other endpoints' weights.", .def = "1", .min = 1, .max = 1000),
+    FIELD(struct service_endpoint, address, "address", "Address, or a DNS name, with the port.",
+          .flags = F_REQUIRED, .format = FMT_ENDPOINT, .example = "127.0.0.1:9001"),
+    FIELD(struct service_endpoint, weight, "weight", "Share of this endpoint among all.",
+          .def = "1", .min = 1, .max = 1000),
     FEND,
 };
-static const struct schema endpoint_spec_schema = { .name = "endpoint", .doc = "One replica.", .size = sizeof(struct endpoint_spec), .fields = endpoint_fields };
+static const struct schema endpoint_schema = {
+    .name = "endpoint", .doc = "One replica.", .size = sizeof(struct service_endpoint), .fields = endpoint_fields
+};
 static const struct field tls_fields[] = {
-    FIELD(struct service_tls_spec, verify, "verify", "Verifies the service's certificate.", .def = "true"),
-    FIELD(struct service_tls_spec, server_name, "serverName",
-          "Name to ask for and to verify; by default the endpoint's DNS name, else the service's name.", .format = FMT_HOST),
-    FPTR(struct service_tls_spec, ca, "ca", &secret_ref_schema, "Authorities to trust; by default the system's."),
-    FPTR(struct service_tls_spec, certificate, "certificate", &secret_ref_schema, "Client certificate to show."),
+    FIELD(struct service_tls, verify, "verify", "The endpoint's certificate must be good.",
+          .def = "true"),
+    FIELD(struct service_tls, server_name, "serverName",
+          "Name asked for and found in the certificate; absent = the endpoint's host name, else the "
+          "service's name.",
+          .format = FMT_HOST, .example = "shop.internal"),
+    FOBJ(struct service_tls, ca, "ca", &secret_ref_schema,
+         "Certificates to trust; absent = those of the system."),
+    FOBJ(struct service_tls, certificate, "certificate", &secret_ref_schema,
+         "Certificate and key shown to the endpoint; absent = none."),
     FEND,
 };
-static const struct schema tls_schema = { .name = "serviceTls", .doc = "TLS to the endpoints.", .size = sizeof(struct service_tls_spec), .fields = tls_fields };
+static const struct schema tls_schema = { .name = "service-tls",
+                                          .doc = "TLS to the endpoints.",
+                                          .size = sizeof(struct service_tls),
+                                          .fields = tls_fields };
 static const struct field fields[] = {
-    FENUM(struct service_spec, protocol, "protocol", protocols, "What the endpoints speak.", .def = "http"),
-    FLIST(struct service_spec, endpoints, "endpoints", &endpoint_spec_schema, "The replicas; a plain string is an address.",
+    FENUM(struct service_spec, protocol, "protocol", protocols, "What the endpoints speak.",
+          .def = "http"),
+    FLIST(struct service_spec, endpoints, "endpoints", &endpoint_schema,
+          "The replicas: addresses, or maps with address and weight; none = every request gets 503.",
           .flags = F_STR_SHORT, .max = 10000),
-    FPTR(struct service_spec, tls, "tls", &tls_schema, "Encrypts to the endpoints."),
+    FPTR(struct service_spec, tls, "tls", &tls_schema, "TLS to the endpoints; absent = in clear."),
     FEND,
 };
-static const struct schema spec = { .name = "Service", .doc = "What requests are sent to: a protocol and endpoints.", .size = sizeof(struct service_spec), .fields = fields };
+static const struct schema spec_schema = { .name = "Service",
+                                           .doc = "What requests are sent to.",
+                                           .size = sizeof(struct service_spec),
+                                           .fields = fields };
 
-static bool needs(const struct object *o, const struct model *m, struct errors *e, const struct secret_ref *r, bool ca)
+static bool secret_check(const struct object *o, const struct model *m, struct errors *e,
+                         struct str name, bool ca)
 {
-    const struct object *s = r ? model_find(m, "Secret", r->secret) : NULL;
-    const struct secret_spec *v = s ? s->spec : NULL;
-    if (!v || (ca ? v->ca != NULL : v->tls != NULL))
+    const char *key = ca ? "ca" : "certificate";
+    if (name.n == 0)
         return true;
-    return object_fail(e, o, NULL, ca ? STR("spec.tls.ca") : STR("spec.tls.certificate"), "Secret '%.*s' must hold %s", STR_FMT(r->secret),
-                       ca ? "authorities (ca)" : "a certificate with key (tls)");
+    const struct object *s = model_find(m, "Secret", name);
+    if (!s)
+        return reference_fail(e, o, m, AT("spec.tls.%s.secret", key), "Secret", name);
+    const struct secret_spec *spec = s->spec;
+    if (spec && (ca ? !spec->ca : !spec->tls))
+        return spec_fail(e, o, AT("spec.tls.%s.secret", key), "Secret '%.*s' has no '%s'",
+                         STR_FMT(name), ca ? "ca" : "tls");
+    return true;
 }
 
 static bool check(const struct object *o, const struct model *m, struct errors *e)
@@ -49,8 +70,16 @@ static bool check(const struct object *o, const struct model *m, struct errors *
     const struct service_spec *s = o->spec;
     if (!s->tls)
         return true;
-    bool ok = needs(o, m, e, s->tls->ca, true);
-    return needs(o, m, e, s->tls->certificate, false) && ok;
+    bool ok = secret_check(o, m, e, s->tls->ca.secret, true);
+    if (!s->tls->verify && s->tls->ca.secret.n)
+        ok = spec_fail(e, o, STR("spec.tls.ca"), "nothing is checked against it: verify is false");
+    if (s->tls->server_name.n && s->tls->server_name.p[0] == '*')
+        ok = spec_fail(e, o, STR("spec.tls.serverName"), "want one name, not a wildcard");
+    return secret_check(o, m, e, s->tls->certificate.secret, false) && ok;
 }
 
-const struct kind kind_service = { .name = "Service", .doc = "What requests are sent to.", .spec = &spec, .check = check };
+extern const struct kind kind_service;
+const struct kind kind_service = { .name = "Service",
+                                   .doc = "What requests are sent to.",
+                                   .spec = &spec_schema,
+                                   .check = check };

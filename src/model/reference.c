@@ -1,0 +1,94 @@
+/* Errors of objects: places found by path, and the nearest name for one that is not there. */
+#include "model/spec.h"
+
+bool object_fail(struct errors *e, const struct object *o, const struct node *at, struct str path,
+                 const char *fmt, ...)
+{
+    const struct node *n = at ? at : o->doc;
+    va_list ap;
+    va_start(ap, fmt);
+    struct str msg = arena_vfmt(e->a, fmt, ap);
+    va_end(ap);
+    return fail(e, n->file, n->line, n->col, path, "%.*s", STR_FMT(msg));
+}
+
+/* Cuts the first step off a path: a key, or [index]. */
+static bool next_step(struct str *path, struct str *ret_key, uint64_t *ret_index)
+{
+    struct str p = *path;
+    size_t i = 0;
+    *ret_key = (struct str){ NULL, 0 };
+    if (p.n && p.p[0] == '[') {
+        struct str number;
+        return str_cut(str_sub(p, 1, p.n), ']', &number, path) && str_to_u64(number, ret_index);
+    }
+    if (p.n && p.p[0] == '.')
+        p = str_sub(p, 1, p.n);
+    while (i < p.n && p.p[i] != '.' && p.p[i] != '[')
+        i++;
+    *ret_key = str_sub(p, 0, i);
+    *path = str_sub(p, i, p.n);
+    return i > 0;
+}
+
+static const struct node *deepest(const struct node *n, struct str path)
+{
+    struct str key;
+    uint64_t index;
+    while (path.n && next_step(&path, &key, &index)) {
+        const struct node *in = NULL;
+        if (key.p)
+            in = node_get(n, key);
+        else if (n->type == NODE_LIST && index < n->list.n)
+            in = n->list.v[index];
+        if (!in)
+            break;
+        n = in;
+    }
+    return n;
+}
+
+bool spec_fail(struct errors *e, const struct object *o, struct str path, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct str msg = arena_vfmt(e->a, fmt, ap);
+    va_end(ap);
+    return object_fail(e, o, deepest(o->doc, path), path, "%.*s", STR_FMT(msg));
+}
+
+void near_try(struct near *g, struct str name)
+{
+    if (g->wrong.n == 0 || g->wrong.n > 64)
+        return;
+    size_t d = str_ieq(g->wrong, name) ? 0 : str_distance(g->wrong, name);
+    if (d <= (g->wrong.n <= 3 ? 1u : 2u) && (!g->best.p || d < g->distance)) {
+        g->best = name;
+        g->distance = d;
+    }
+}
+
+const char *near_text(struct near *g)
+{
+    struct buf b;
+    g->text[0] = '\0';
+    if (!g->best.p)
+        return g->text;
+    buf_init(&b, sizeof(g->text) - 1);
+    if (buf_fmt(&b, "; did you mean '%.*s'?", STR_FMT(g->best))) {
+        memcpy(g->text, b.p, b.n);
+        g->text[b.n] = '\0';
+    }
+    buf_fini(&b);
+    return g->text;
+}
+
+bool reference_fail(struct errors *e, const struct object *o, const struct model *m,
+                    struct str path, const char *kind, struct str name)
+{
+    struct near g = { .wrong = name };
+    for (size_t i = 0; e->n < e->max && i < m->objects.n; i++)
+        if (strcmp(m->objects.v[i].kind->name, kind) == 0)
+            near_try(&g, m->objects.v[i].name);
+    return spec_fail(e, o, path, "there is no %s '%.*s'%s", kind, STR_FMT(name), near_text(&g));
+}
