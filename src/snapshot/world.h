@@ -68,7 +68,18 @@ struct secret {
 };
 /* The wire form of each: JSON of the struct, defaults left out. RES_POLICY is {"sections": {key: sparse tree}, "origins": {key: "Policy/name"}}. */
 extern const struct schema listener_schema, cluster_schema, endpoints_schema, secret_schema;
-/* A merged policy set: core sections parsed with defaults, and one row a filter section present. */
+/* What a RES_ENDPOINTS resource says. */
+struct endpoint_row {
+    struct str address;
+    int64_t weight;
+};
+struct endpoints {
+    LIST_OF(struct endpoint_row) endpoints;
+};
+extern const struct schema listener_schema, cluster_schema, endpoints_schema, secret_schema;
+
+/* A RES_POLICY resource is {"sections": {key: sparse tree}, "origins": {key: "Policy/name"}}; defaults apply here.
+   A merged policy set: core sections parsed with defaults, and one row a filter section present. */
 struct filter_conf {
     const struct registry_row *row; /* row->extra is struct section_info * */
     const void *conf;               /* struct of the filter's schema */
@@ -90,10 +101,11 @@ struct policy_set {
 struct world;
 struct world_input {
     const resource_list *resources; /* bytes must stay valid as long as hold does */
-    void (*release)(void *hold);    /* called when the last blob that uses the bytes is gone; NULL: bytes are copied */
+    void (*release)(void *hold);    /* called exactly once, when the last blob that uses the bytes is gone, or when the build fails; NULL: bytes are copied */
     void *hold;
 };
-/* NULL with errors. prev (may be NULL) lends blobs. */
+/* NULL with errors. prev (may be NULL) lends blobs: a resource with the hash of one of its blobs is taken as that, unread, so hashes must be true.
+   sections_register comes first. */
 struct world *world_build(const struct world_input *in, const struct world *prev, struct errors *e);
 struct world *world_ref(struct world *w); /* atomic */
 void world_unref(struct world *w);
