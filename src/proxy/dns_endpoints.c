@@ -112,7 +112,7 @@ static void add_name(struct dns_endpoints *d, const struct endpoint *e, const st
         return; /* the schema's format has refused it already */
     n->host = arena_str(&d->arena, n->host);
     n->d = d;
-    n->weight = e->weight;
+    n->weight = (uint32_t)e->weight;
     timer_init(&n->timer, ask);
     d->n_names++;
     for (size_t i = 0; before && i < before->n_names; i++) {
@@ -141,7 +141,7 @@ static void adopt(struct proxy *p, const struct cluster_runtime *c)
     for (size_t i = 0; i < n; i++) {
         const struct endpoint *e = &c->conf->endpoints.v[i];
         if (addr_parse(e->address, &a))
-            d->fixed[d->n_fixed++] = (struct endpoint_ref){ endpoint_state_get(c->state->name, &a), e->weight };
+            d->fixed[d->n_fixed++] = (struct endpoint_ref){ endpoint_state_get(c->state->name, &a), (uint32_t)e->weight };
         else
             add_name(d, e, before);
     }

@@ -103,18 +103,18 @@ const struct schema cluster_schema = { .name = "cluster",
                                        .fields = cluster_fields };
 
 static const struct field endpoint_fields[] = {
-    FIELD(struct endpoint_row, address, "address", "Address or name, and port.",
-          .flags = F_REQUIRED, .format = FMT_ENDPOINT),
-    FIELD(struct endpoint_row, weight, "weight", "Share of the requests against the others.",
+    FIELD(struct endpoint, address, "address", "Address or name, and port.", .flags = F_REQUIRED,
+          .format = FMT_ENDPOINT),
+    FIELD(struct endpoint, weight, "weight", "Share of the requests against the others.",
           .def = "1", .min = 1, .max = 1000),
     FEND,
 };
 static const struct schema endpoint_schema = { .name = "endpoint",
                                                .doc = "One replica.",
-                                               .size = sizeof(struct endpoint_row),
+                                               .size = sizeof(struct endpoint),
                                                .fields = endpoint_fields };
 static const struct field endpoints_fields[] = {
-    FLIST(struct endpoints, endpoints, "endpoints", &endpoint_schema, "The replicas.",
+    FLIST(struct endpoints, v, "endpoints", &endpoint_schema, "The replicas.",
           .flags = F_STR_SHORT),
     FEND,
 };

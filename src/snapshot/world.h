@@ -46,7 +46,7 @@ struct cluster_tls {
 };
 struct endpoint {
     struct str address;    /* "127.0.0.1:9001" or "name:port" (DNS) */
-    uint32_t weight;       /* 1..1000 */
+    int64_t weight;        /* 1..1000 */
 };
 struct cluster {
     struct str name;
@@ -68,18 +68,7 @@ struct secret {
 };
 /* The wire form of each: JSON of the struct, defaults left out. RES_POLICY is {"sections": {key: sparse tree}, "origins": {key: "Policy/name"}}. */
 extern const struct schema listener_schema, cluster_schema, endpoints_schema, secret_schema;
-/* What a RES_ENDPOINTS resource says. */
-struct endpoint_row {
-    struct str address;
-    int64_t weight;
-};
-struct endpoints {
-    LIST_OF(struct endpoint_row) endpoints;
-};
-extern const struct schema listener_schema, cluster_schema, endpoints_schema, secret_schema;
-
-/* A RES_POLICY resource is {"sections": {key: sparse tree}, "origins": {key: "Policy/name"}}; defaults apply here.
-   A merged policy set: core sections parsed with defaults, and one row a filter section present. */
+/* A merged policy set: core sections parsed with defaults, and one row a filter section present. */
 struct filter_conf {
     const struct registry_row *row; /* row->extra is struct section_info * */
     const void *conf;               /* struct of the filter's schema */
