@@ -1,178 +1,209 @@
-/* Documents into objects: envelope, variables, specs, then what objects say about each other. Pure. */
-#include "model/model.h"
-#include "model/priv.h"
+/* Documents to objects: the frame that all kinds share (apiVersion, kind, metadata, spec), one name
+   once, then what each kind checks itself. An object with errors stays in the model without a spec,
+   so that references to it are not errors as well. */
+#include "model/spec.h"
 
-enum { LABELS_MAX = 64 };
-struct metadata {
-    struct str name;
-    struct str mesh;
-    str_map labels;
-};
-static const struct field metadata_fields[] = {
-    FIELD(struct metadata, name, "name", "Name of the object, unique among its kind.", .format = FMT_NAME, .flags = F_REQUIRED),
-    FIELD(struct metadata, mesh, "mesh", "The mesh it belongs to.", .def = "default"),
-    FIELD(struct metadata, labels, "labels", "Free labels.", .max = LABELS_MAX),
-    FEND,
-};
-static const struct schema metadata_schema = { .name = "metadata", .doc = "What every object has.", .size = sizeof(struct metadata), .fields = metadata_fields };
+enum { ID_MAX = 320 }; /* kind, '/', a name of at most 253 */
 
-bool object_fail(struct errors *e, const struct object *o, const struct node *at, struct str path, const char *fmt, ...)
+static bool created_valid(struct str s)
 {
-    va_list ap;
-    const struct node *n = at ? at : o->spec_node ? o->spec_node : o->doc;
-    va_start(ap, fmt);
-    struct str text = arena_vfmt(e->a, fmt, ap);
-    va_end(ap);
-    return fail(e, n->file, n->line, n->col, path, "%.*s", STR_FMT(text));
-}
-
-static bool fail_at(struct errors *e, const struct node *n, const char *path, struct str text)
-{
-    return fail(e, n->file, n->line, n->col, str_from(path), "%.*s", STR_FMT(text));
-}
-
-/* "; did you mean 'x'?" for a name of the registry, or "". */
-static struct str guess_kind(struct arena *a, struct str wrong)
-{
-    size_t n, best = 4;
-    const char *near = NULL;
-    const struct registry_row *rows = registry_rows("kind", &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t d = str_distance(wrong, str_from(rows[i].key));
-        if (d < best) {
-            best = d;
-            near = rows[i].key;
-        }
-    }
-    return near ? arena_fmt(a, "; did you mean '%s'?", near) : STR("");
-}
-
-static const struct kind *kind_of(struct model *m, const struct node *doc, struct errors *e)
-{
-    const struct node *api = node_get(doc, STR("apiVersion")), *kind = node_get(doc, STR("kind"));
-    const struct registry_row *row = NULL;
-    if (!api || api->type != NODE_STRING || !str_eq(api->text, STR("weir/v1"))) {
-        fail_at(e, api ? api : doc, "apiVersion", STR("must be weir/v1"));
-        return NULL;
-    }
-    if (!kind || kind->type != NODE_STRING) {
-        fail_at(e, kind ? kind : doc, "kind", STR("missing: which kind of object is this?"));
-        return NULL;
-    }
-    row = registry_find("kind", kind->text);
-    if (!row) {
-        struct str hint = guess_kind(m->a, kind->text);
-        fail_at(e, kind, "kind", arena_fmt(m->a, "no kind is called '%.*s'%.*s", STR_FMT(kind->text), STR_FMT(hint)));
-        return NULL;
-    }
-    return row->extra;
-}
-
-static bool unknown_keys(const struct node *doc, struct errors *e)
-{
-    static const char *const known[] = { "apiVersion", "kind", "metadata", "spec", "status" };
-    bool ok = true;
-    for (size_t i = 0; i < doc->map.n; i++) {
-        const struct node_pair *p = &doc->map.v[i];
-        bool found = false;
-        for (size_t k = 0; k < ARRAY_LEN(known); k++)
-            found |= str_eq(p->key, str_from(known[k]));
-        if (!found)
-            ok = fail(e, doc->file, p->line, p->col, p->key, "unknown field; an object has apiVersion, kind, metadata, spec");
-    }
-    return ok;
-}
-
-static bool same_name(struct model *m, const struct object *o, struct errors *e)
-{
-    const struct object *first = map_get(&m->by_id, o->id);
-    if (!first)
-        return true;
-    return object_fail(e, o, o->doc, STR("metadata.name"), "%.*s is defined twice; the first is at %.*s:%u", STR_FMT(o->id), STR_FMT(first->doc->file),
-                       first->doc->line);
-}
-
-/* Gateways and Services share one name space: a gateway is a service. */
-static bool shared_names(struct model *m, const struct object *o, struct errors *e)
-{
-    const char *other = strcmp(o->kind->name, "Gateway") == 0 ? "Service" : strcmp(o->kind->name, "Service") == 0 ? "Gateway" : NULL;
-    const struct object *there = other ? model_find(m, other, o->name) : NULL;
-    if (!there)
-        return true;
-    return object_fail(e, o, o->doc, STR("metadata.name"), "a %s is called '%.*s' already (%.*s:%u); gateways and services share their names", other,
-                       STR_FMT(o->name), STR_FMT(there->doc->file), there->doc->line);
-}
-
-static bool read_object(struct model *m, const struct node *doc, const struct model_input *in, struct object *o, struct errors *e)
-{
-    struct metadata meta;
-    if (doc->type != NODE_MAP)
-        return fail(e, doc->file, doc->line, doc->col, STR(""), "a document must be a map with apiVersion, kind, metadata, spec");
-    o->kind = kind_of(m, doc, e);
-    bool ok = unknown_keys(doc, e);
-    if (!o->kind)
+    static const char form[] = "0000-00-00T00:00:00Z";
+    if (s.n != sizeof(form) - 1)
         return false;
-    o->doc = doc;
-    o->spec_node = node_get(doc, STR("spec"));
-    const struct node *md = node_get(doc, STR("metadata"));
-    if (!md)
-        return object_fail(e, o, doc, STR("metadata"), "missing: { name: ... }");
-    if (!schema_parse(&metadata_schema, md, m->a, &meta, STR("metadata"), e))
-        return false;
-    o->name = meta.name;
-    o->id = arena_fmt(m->a, "%s/%.*s", o->kind->name, STR_FMT(o->name));
-    if (!str_eq(meta.mesh, STR("default")))
-        ok = object_fail(e, o, md, STR("metadata.mesh"), "no mesh is called '%.*s'; the only one is 'default'", STR_FMT(meta.mesh));
-    if (!o->spec_node)
-        return object_fail(e, o, doc, STR("spec"), "missing");
-    o->spec = arena_alloc(m->a, o->kind->spec->size);
-    if (!schema_parse(o->kind->spec, o->spec_node, m->a, o->spec, STR("spec"), e))
-        return false;
-    if (o->kind->resolve && !o->kind->resolve(o, in, m->a, e))
-        return false;
-    return ok;
-}
-
-static bool add_object(struct model *m, const struct object *o, struct errors *e)
-{
-    if (!same_name(m, o, e) || !shared_names(m, o, e))
-        return false;
-    struct object *at = &m->objects.v[m->objects.n];
-    *at = *o;
-    if (!map_put(&m->by_id, at->id, at))
-        return object_fail(e, o, o->doc, STR(""), "out of memory");
-    m->objects.n++;
+    for (size_t i = 0; i < s.n; i++)
+        if (form[i] == '0' ? s.p[i] < '0' || s.p[i] > '9' : s.p[i] != form[i])
+            return false;
     return true;
 }
 
-bool model_build(struct model *m, struct arena *a, const node_list *docs, const struct model_input *in, struct errors *e)
+static bool metadata_check(const void *obj, const struct node *at, struct str path,
+                           struct errors *e)
 {
-    static const struct model_input nothing = { 0 };
+    const struct object_metadata *m = obj;
+    const struct node *n;
     bool ok = true;
-    *m = (struct model){ .a = a };
-    m->objects.v = ARENA_ARRAY(a, struct object, docs->n ? docs->n : 1);
-    in = in ? in : &nothing;
-    for (size_t i = 0; i < docs->n; i++) {
-        const struct node *doc = docs->v[i];
-        struct object o = { .order = i };
-        if (doc->type == NODE_NULL)
-            continue;
-        doc = variables_replace(doc, in, a, e, &ok);
-        if (!read_object(m, doc, in, &o, e)) {
-            ok = false;
-            if (!o.kind || !o.name.n || !o.spec)
-                continue; /* known by name all the same, so that references to it are not reported too */
+    (void)path;
+    if (!str_eq(m->mesh, STR("default"))) {
+        n = node_get(at, STR("mesh"));
+        ok = fail(e, n->file, n->line, n->col, STR("metadata.mesh"),
+                  "there is one mesh, 'default', not '%.*s'", STR_FMT(m->mesh));
+    }
+    if (m->created.p && !created_valid(m->created)) {
+        n = node_get(at, STR("created"));
+        ok = fail(e, n->file, n->line, n->col, STR("metadata.created"),
+                  "want a time in UTC like 2024-05-01T12:00:00Z");
+    }
+    return ok;
+}
+
+static const struct field metadata_fields[] = {
+    FIELD(struct object_metadata, name, "name", "Name, unique for its kind.", .flags = F_REQUIRED,
+          .format = FMT_NAME, .example = "shop"),
+    FIELD(struct object_metadata, mesh, "mesh", "Mesh the object belongs to.", .def = "default",
+          .format = FMT_NAME),
+    FIELD(struct object_metadata, labels, "labels", "Free marks to select objects by.", .max = 64),
+    FIELD(struct object_metadata, created, "created",
+          "Time of creation in UTC; between routes that tie, the older one wins.",
+          .example = "2024-05-01T12:00:00Z"),
+    FEND,
+};
+const struct schema metadata_schema = { .name = "metadata",
+                                        .doc = "What every object says about itself.",
+                                        .size = sizeof(struct object_metadata),
+                                        .fields = metadata_fields,
+                                        .check = metadata_check };
+
+static const struct field secret_ref_fields[] = {
+    FIELD(struct secret_ref, secret, "secret", "Name of a Secret.", .flags = F_REQUIRED | F_REF,
+          .ref = "Secret", .example = "shop-cert"),
+    FEND,
+};
+const struct schema secret_ref_schema = { .name = "secret-ref",
+                                          .doc = "A Secret by name.",
+                                          .size = sizeof(struct secret_ref),
+                                          .fields = secret_ref_fields };
+
+struct build {
+    struct model *m;
+    const struct model_input *in;
+    struct arena *a;
+    struct errors *e;
+};
+
+static size_t count(const struct errors *e)
+{
+    return e->n - e->warnings + e->dropped;
+}
+
+static void unknown_keys(const struct node *doc, struct errors *e)
+{
+    static const char *const keys[] = { "apiVersion", "kind", "metadata", "spec", "status" };
+    for (size_t i = 0; i < doc->map.n; i++) {
+        const struct node_pair *p = &doc->map.v[i];
+        struct str shown = str_sub(p->key, 0, 64);
+        struct near g = { .wrong = p->key };
+        bool known = false;
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+            known |= str_eq(p->key, str_from(keys[k]));
+            near_try(&g, str_from(keys[k]));
         }
-        ok = add_object(m, &o, e) && ok;
+        if (!known)
+            fail(e, doc->file, p->line, p->col, shown, "unknown field '%.*s'%s", STR_FMT(shown),
+                 near_text(&g));
     }
-    if (!references_check(m, e))
-        ok = false;
-    for (size_t i = 0; ok && i < m->objects.n; i++) {
+}
+
+/* A string at the top of the document; NULL with an error. */
+static const struct node *head_text(const struct node *doc, const char *key, struct errors *e)
+{
+    const struct node *n = node_get(doc, str_from(key));
+    if (n && n->type == NODE_STRING)
+        return n;
+    if (n)
+        fail(e, n->file, n->line, n->col, str_from(key), "want a string");
+    else
+        fail(e, doc->file, doc->line, doc->col, STR(""), "missing required field '%s'", key);
+    return NULL;
+}
+
+static const struct kind *read_kind(const struct node *doc, struct errors *e)
+{
+    const struct node *version = head_text(doc, "apiVersion", e);
+    if (version && !str_eq(version->text, STR("weir/v1")))
+        fail(e, version->file, version->line, version->col, STR("apiVersion"),
+             "'%.*s' is not known; write weir/v1", STR_FMT(str_sub(version->text, 0, 64)));
+    const struct node *kind = head_text(doc, "kind", e);
+    if (!kind)
+        return NULL;
+    const struct registry_row *row = registry_find("kind", kind->text);
+    if (row)
+        return row->extra;
+    struct near g = { .wrong = kind->text };
+    size_t n;
+    const struct registry_row *rows = registry_rows("kind", &n);
+    for (size_t i = 0; i < n; i++)
+        near_try(&g, str_from(rows[i].key));
+    fail(e, kind->file, kind->line, kind->col, STR("kind"), "unknown kind '%.*s'%s",
+         STR_FMT(str_sub(kind->text, 0, 64)), near_text(&g));
+    return NULL;
+}
+
+/* The name, "" with errors when there is none to use. */
+static struct str read_metadata(const struct build *b, const struct node *doc)
+{
+    struct object_metadata meta = { 0 };
+    const struct node *n = node_get(doc, STR("metadata"));
+    if (n)
+        schema_parse(&metadata_schema, n, b->a, &meta, STR("metadata"), b->e);
+    else
+        fail(b->e, doc->file, doc->line, doc->col, STR("metadata"),
+             "missing required field 'name'");
+    return meta.name;
+}
+
+/* Registers the object; an error with the place of the first when the name is taken. */
+static void enter(struct build *b, const struct object *o)
+{
+    const struct object *first = map_get(&b->m->by_id, o->id);
+    if (first) {
+        const struct node *was = node_get(node_get(first->doc, STR("metadata")), STR("name"));
+        spec_fail(b->e, o, STR("metadata.name"), "%s '%.*s' is there already: %.*s:%u",
+                  o->kind->name, STR_FMT(o->name), STR_FMT(was->file), was->line);
+        return;
+    }
+    struct object *at = &b->m->objects.v[b->m->objects.n++];
+    *at = *o;
+    if (!map_put(&b->m->by_id, at->id, at))
+        fail(b->e, o->doc->file, 0, 0, STR(""), "out of memory");
+}
+
+static void read_document(struct build *b, const struct node *written, size_t order)
+{
+    size_t before = count(b->e);
+    const struct node *doc;
+    if (written->type != NODE_MAP) {
+        fail(b->e, written->file, written->line, written->col, STR(""),
+             "want a map with apiVersion, kind, metadata and spec");
+        return;
+    }
+    variables_replace(written, b->in, b->a, &doc, b->e);
+    unknown_keys(doc, b->e);
+    struct object o = { .kind = read_kind(doc, b->e), .doc = doc, .order = order };
+    o.name = read_metadata(b, doc);
+    if (!o.kind)
+        return;
+    o.spec_node = node_get(doc, STR("spec"));
+    o.spec = arena_alloc(b->a, o.kind->spec->size);
+    if (!o.spec_node)
+        fail(b->e, doc->file, doc->line, doc->col, STR(""), "missing required field 'spec'");
+    else
+        schema_parse(o.kind->spec, o.spec_node, b->a, o.spec, STR("spec"), b->e);
+    if (o.name.n == 0)
+        return;
+    o.id = arena_fmt(b->a, "%s/%.*s", o.kind->name, STR_FMT(o.name));
+    if (count(b->e) == before && o.kind->resolve)
+        o.kind->resolve(&o, b->in, b->a, b->e);
+    if (count(b->e) != before)
+        o.spec = NULL;
+    enter(b, &o);
+}
+
+bool model_build(struct model *m, struct arena *a, const node_list *docs,
+                 const struct model_input *in, struct errors *e)
+{
+    struct build b = { .m = m, .in = in, .a = a, .e = e };
+    size_t before = count(e);
+    *m = (struct model){ .a = a };
+    m->objects.v = (void *)ARENA_ARRAY(a, struct object, docs->n ? docs->n : 1);
+    for (size_t i = 0; i < docs->n; i++)
+        if (docs->v[i]->type != NODE_NULL) /* nothing between two --- lines */
+            read_document(&b, docs->v[i], i);
+    for (size_t i = 0; i < m->objects.n; i++) {
         const struct object *o = &m->objects.v[i];
-        if (o->kind->check && !o->kind->check(o, m, e))
-            ok = false;
+        if (o->spec && o->kind->check)
+            o->kind->check(o, m, e);
     }
-    return ok && !errors_any(e);
+    return count(e) == before;
 }
 
 void model_fini(struct model *m)
@@ -182,13 +213,13 @@ void model_fini(struct model *m)
 
 const struct object *model_find(const struct model *m, const char *kind, struct str name)
 {
-    char id[512];
-    size_t k = strlen(kind);
-    if (k + 1 + name.n > sizeof(id))
+    char id[ID_MAX];
+    size_t n = strlen(kind);
+    if (n + 1 + name.n > sizeof(id))
         return NULL;
-    memcpy(id, kind, k);
-    id[k] = '/';
+    memcpy(id, kind, n);
+    id[n] = '/';
     if (name.n)
-        memcpy(id + k + 1, name.p, name.n);
-    return map_get(&m->by_id, (struct str){ id, k + 1 + name.n });
+        memcpy(id + n + 1, name.p, name.n);
+    return map_get(&m->by_id, (struct str){ id, n + 1 + name.n });
 }

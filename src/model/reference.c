@@ -92,3 +92,18 @@ bool reference_fail(struct errors *e, const struct object *o, const struct model
             near_try(&g, m->objects.v[i].name);
     return spec_fail(e, o, path, "there is no %s '%.*s'%s", kind, STR_FMT(name), near_text(&g));
 }
+
+bool reference_secret(const struct object *o, const struct model *m, struct errors *e,
+                      struct str path, struct str name)
+{
+    bool ca = str_ends(path, STR("ca.secret"));
+    if (name.n == 0)
+        return true;
+    const struct object *s = model_find(m, "Secret", name);
+    if (!s)
+        return reference_fail(e, o, m, path, "Secret", name);
+    const struct secret_spec *spec = s->spec;
+    if (spec && (ca ? !spec->ca : !spec->tls))
+        return spec_fail(e, o, path, "Secret '%.*s' has no '%s'", STR_FMT(name), ca ? "ca" : "tls");
+    return true;
+}

@@ -135,7 +135,8 @@ struct route_spec {
     int64_t priority;
     LIST_OF(struct route_rule) rules;
 };
-/* Does the route carry bytes (its services speak tcp)? Such a route stands on raw listeners only. */
+/* Does the route carry bytes (its services speak tcp)? Such a route stands on raw listeners only.
+ */
 bool route_raw(const struct route_spec *r, const struct model *m);
 /* Is the listener one of those that the attachment means? */
 bool route_attaches(const struct route_attach *at, bool raw, const struct gateway_listener *l);
@@ -166,8 +167,12 @@ bool spec_fail(struct errors *e, const struct object *o, struct str path, const 
 /* A path for spec_fail; made only when there is an error. */
 #define AT(...) arena_fmt(e->a, __VA_ARGS__)
 /* An error about a name that is not there, with the nearest that is. */
-bool reference_fail(struct errors *e, const struct object *o, const struct model *m, struct str path,
-                    const char *kind, struct str name);
+bool reference_fail(struct errors *e, const struct object *o, const struct model *m,
+                    struct str path, const char *kind, struct str name);
+/* The Secret must be there, with certificates to trust when path ends in ca.secret, else with a
+   certificate and key. "" is no reference. */
+bool reference_secret(const struct object *o, const struct model *m, struct errors *e,
+                      struct str path, struct str name);
 /* "; did you mean 'x'?" for the best of the names tried, else "". */
 struct near {
     struct str wrong, best;
@@ -176,6 +181,9 @@ struct near {
 };
 void near_try(struct near *g, struct str name);
 const char *near_text(struct near *g);
+
+/* ---- route_rules.c ---- what rules say, without other objects */
+bool route_rules_check(const struct object *o, struct errors *e);
 
 /* ---- variable.c ---- */
 /* n with every ${NAME} in its scalars replaced; n itself when there is none. False with errors. */

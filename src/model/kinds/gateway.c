@@ -25,8 +25,8 @@ static const struct enum_value client_modes[] = {
     { NULL, 0, NULL },
 };
 static const struct field client_fields[] = {
-    FENUM(struct gateway_client_certificate, mode, "mode", client_modes, "Whether clients show one.",
-          .def = "none"),
+    FENUM(struct gateway_client_certificate, mode, "mode", client_modes,
+          "Whether clients show one.", .def = "none"),
     FOBJ(struct gateway_client_certificate, ca, "ca", &secret_ref_schema,
          "Certificates that sign those of clients."),
     FEND,
@@ -48,9 +48,10 @@ static const struct field tls_fields[] = {
           "Clients may resume sessions by tickets.", .def = "true"),
     FEND,
 };
-static const struct schema tls_schema = {
-    .name = "gateway-tls", .doc = "TLS with clients.", .size = sizeof(struct gateway_tls), .fields = tls_fields
-};
+static const struct schema tls_schema = { .name = "gateway-tls",
+                                          .doc = "TLS with clients.",
+                                          .size = sizeof(struct gateway_tls),
+                                          .fields = tls_fields };
 static const struct field listener_fields[] = {
     FIELD(struct gateway_listener, name, "name", "Name, unique in the gateway.",
           .flags = F_REQUIRED, .format = FMT_NAME, .example = "web"),
@@ -66,9 +67,10 @@ static const struct field listener_fields[] = {
     FEND,
 };
 static const struct schema gateway_listener_schema = { .name = "gateway-listener",
-                                               .doc = "One address that clients connect to.",
-                                               .size = sizeof(struct gateway_listener),
-                                               .fields = listener_fields };
+                                                       .doc =
+                                                           "One address that clients connect to.",
+                                                       .size = sizeof(struct gateway_listener),
+                                                       .fields = listener_fields };
 static const struct enum_value switch_values[] = {
     { "off", 0, "No lines." },
     { "on", 1, "One line a request or connection." },
@@ -155,7 +157,8 @@ static bool tls_rules(const struct object *o, size_t i, struct errors *e)
         return true;
     }
     if (t->certificates.n == 0)
-        return spec_fail(e, o, AT("spec.listeners[%zu].tls", i), "want at least one of certificates");
+        return spec_fail(e, o, AT("spec.listeners[%zu].tls", i),
+                         "want at least one of certificates");
     if (t->client.mode != GATEWAY_CLIENT_NONE && t->client.ca.secret.n == 0)
         return spec_fail(e, o, AT("spec.listeners[%zu].tls.clientCertificate", i),
                          "want a 'ca' to check certificates of clients against");
@@ -182,26 +185,14 @@ static bool resolve(struct object *o, const struct model_input *in, struct arena
     return ok;
 }
 
-static bool secret_check(const struct object *o, const struct model *m, struct errors *e,
-                         struct str path, struct str name)
-{
-    bool ca = str_ends(path, STR("ca.secret"));
-    const struct object *s = model_find(m, "Secret", name);
-    if (!s)
-        return reference_fail(e, o, m, path, "Secret", name);
-    const struct secret_spec *spec = s->spec;
-    if (spec && (ca ? !spec->ca : !spec->tls))
-        return spec_fail(e, o, path, "Secret '%.*s' has no '%s'", STR_FMT(name), ca ? "ca" : "tls");
-    return true;
-}
-
 static bool port_fixed(struct str address)
 {
     return !str_ends(address, STR(":0"));
 }
 
 /* The first listener of the set with this fixed address must be l itself. */
-static bool address_check(const struct object *o, const struct model *m, struct errors *e, size_t at)
+static bool address_check(const struct object *o, const struct model *m, struct errors *e,
+                          size_t at)
 {
     const struct gateway_spec *g = o->spec;
     const struct gateway_listener *l = &g->listeners.v[at];
@@ -234,16 +225,17 @@ static bool check(const struct object *o, const struct model *m, struct errors *
         const struct gateway_tls *t = g->listeners.v[i].tls;
         ok &= address_check(o, m, e, i);
         for (size_t k = 0; t && k < t->certificates.n; k++)
-            ok &= secret_check(o, m, e, AT("spec.listeners[%zu].tls.certificates[%zu].secret", i, k),
-                               t->certificates.v[k].secret);
-        if (t && t->client.ca.secret.n)
-            ok &= secret_check(o, m, e, AT("spec.listeners[%zu].tls.clientCertificate.ca.secret", i),
-                               t->client.ca.secret);
+            ok &= reference_secret(o, m, e,
+                                   AT("spec.listeners[%zu].tls.certificates[%zu].secret", i, k),
+                                   t->certificates.v[k].secret);
+        if (t)
+            ok &= reference_secret(o, m, e,
+                                   AT("spec.listeners[%zu].tls.clientCertificate.ca.secret", i),
+                                   t->client.ca.secret);
     }
     return ok;
 }
 
-extern const struct kind kind_gateway;
 const struct kind kind_gateway = { .name = "Gateway",
                                    .doc = "Where clients come in.",
                                    .spec = &spec_schema,

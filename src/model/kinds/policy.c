@@ -39,8 +39,9 @@ static const struct field target_fields[] = {
 };
 static const struct schema target_schema = {
     .name = "policy-target",
-    .doc = "What a policy is about; the more specific one wins: mesh, service, gateway, listener, "
-           "route.",
+    .doc =
+        "What a policy is about; the more specific one wins: mesh, service, gateway, listener, "
+        "route.",
     .size = sizeof(struct policy_target),
     .fields = target_fields,
     .check = target_check
@@ -88,7 +89,6 @@ static bool check(const struct object *o, const struct model *m, struct errors *
                      STR_FMT(p->gateway), STR_FMT(t->listener), near_text(&near));
 }
 
-extern const struct kind kind_policy;
 const struct kind kind_policy = { .name = "Policy",
                                   .doc = "Settings for a target, field by field.",
                                   .spec = &spec_schema,

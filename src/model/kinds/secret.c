@@ -14,14 +14,14 @@ static const struct field tls_fields[] = {
 };
 
 /* Exactly one of two texts; path is the map that holds them. */
-static bool one_of_two(const struct node *at, struct str path, struct errors *e, const char *inline_,
-                       const char *file)
+static bool one_of_two(const struct node *at, struct str path, struct errors *e,
+                       const char *inline_, const char *file)
 {
     bool a = node_get(at, str_from(inline_)), b = node_get(at, str_from(file));
     if (a != b)
         return true;
-    return fail(e, at->file, at->line, at->col, path, a ? "want only one of %s, %s" : "want one of %s, %s",
-                inline_, file);
+    return fail(e, at->file, at->line, at->col, path,
+                a ? "want only one of %s, %s" : "want one of %s, %s", inline_, file);
 }
 
 static bool tls_check(const void *obj, const struct node *at, struct str path, struct errors *e)
@@ -53,7 +53,8 @@ static const struct field fields[] = {
     FEND,
 };
 static const struct schema spec_schema = { .name = "Secret",
-                                           .doc = "A certificate and key, or certificates to trust.",
+                                           .doc =
+                                               "A certificate and key, or certificates to trust.",
                                            .size = sizeof(struct secret_spec),
                                            .fields = fields,
                                            .one_of = true };
@@ -89,7 +90,6 @@ static bool resolve(struct object *o, const struct model_input *in, struct arena
     return read_text(&r, t->key_file, "spec.tls.keyFile", &t->key) && ok;
 }
 
-extern const struct kind kind_secret;
 const struct kind kind_secret = { .name = "Secret",
                                   .doc = "A certificate and key, or certificates to trust.",
                                   .spec = &spec_schema,

@@ -15,16 +15,18 @@ static const struct field endpoint_fields[] = {
           .def = "1", .min = 1, .max = 1000),
     FEND,
 };
-static const struct schema endpoint_schema = {
-    .name = "endpoint", .doc = "One replica.", .size = sizeof(struct service_endpoint), .fields = endpoint_fields
-};
+static const struct schema endpoint_schema = { .name = "endpoint",
+                                               .doc = "One replica.",
+                                               .size = sizeof(struct service_endpoint),
+                                               .fields = endpoint_fields };
 static const struct field tls_fields[] = {
     FIELD(struct service_tls, verify, "verify", "The endpoint's certificate must be good.",
           .def = "true"),
-    FIELD(struct service_tls, server_name, "serverName",
-          "Name asked for and found in the certificate; absent = the endpoint's host name, else the "
-          "service's name.",
-          .format = FMT_HOST, .example = "shop.internal"),
+    FIELD(
+        struct service_tls, server_name, "serverName",
+        "Name asked for and found in the certificate; absent = the endpoint's host name, else the "
+        "service's name.",
+        .format = FMT_HOST, .example = "shop.internal"),
     FOBJ(struct service_tls, ca, "ca", &secret_ref_schema,
          "Certificates to trust; absent = those of the system."),
     FOBJ(struct service_tls, certificate, "certificate", &secret_ref_schema,
@@ -38,9 +40,10 @@ static const struct schema tls_schema = { .name = "service-tls",
 static const struct field fields[] = {
     FENUM(struct service_spec, protocol, "protocol", protocols, "What the endpoints speak.",
           .def = "http"),
-    FLIST(struct service_spec, endpoints, "endpoints", &endpoint_schema,
-          "The replicas: addresses, or maps with address and weight; none = every request gets 503.",
-          .flags = F_STR_SHORT, .max = 10000),
+    FLIST(
+        struct service_spec, endpoints, "endpoints", &endpoint_schema,
+        "The replicas: addresses, or maps with address and weight; none = every request gets 503.",
+        .flags = F_STR_SHORT, .max = 10000),
     FPTR(struct service_spec, tls, "tls", &tls_schema, "TLS to the endpoints; absent = in clear."),
     FEND,
 };
@@ -49,37 +52,21 @@ static const struct schema spec_schema = { .name = "Service",
                                            .size = sizeof(struct service_spec),
                                            .fields = fields };
 
-static bool secret_check(const struct object *o, const struct model *m, struct errors *e,
-                         struct str name, bool ca)
-{
-    const char *key = ca ? "ca" : "certificate";
-    if (name.n == 0)
-        return true;
-    const struct object *s = model_find(m, "Secret", name);
-    if (!s)
-        return reference_fail(e, o, m, AT("spec.tls.%s.secret", key), "Secret", name);
-    const struct secret_spec *spec = s->spec;
-    if (spec && (ca ? !spec->ca : !spec->tls))
-        return spec_fail(e, o, AT("spec.tls.%s.secret", key), "Secret '%.*s' has no '%s'",
-                         STR_FMT(name), ca ? "ca" : "tls");
-    return true;
-}
-
 static bool check(const struct object *o, const struct model *m, struct errors *e)
 {
     const struct service_spec *s = o->spec;
     if (!s->tls)
         return true;
-    bool ok = secret_check(o, m, e, s->tls->ca.secret, true);
+    bool ok = reference_secret(o, m, e, STR("spec.tls.ca.secret"), s->tls->ca.secret);
     if (!s->tls->verify && s->tls->ca.secret.n)
         ok = spec_fail(e, o, STR("spec.tls.ca"), "nothing is checked against it: verify is false");
     if (s->tls->server_name.n && s->tls->server_name.p[0] == '*')
         ok = spec_fail(e, o, STR("spec.tls.serverName"), "want one name, not a wildcard");
-    return secret_check(o, m, e, s->tls->certificate.secret, false) && ok;
+    return reference_secret(o, m, e, STR("spec.tls.certificate.secret"),
+                            s->tls->certificate.secret) &&
+           ok;
 }
 
-extern const struct kind kind_service;
-const struct kind kind_service = { .name = "Service",
-                                   .doc = "What requests are sent to.",
-                                   .spec = &spec_schema,
-                                   .check = check };
+const struct kind kind_service = {
+    .name = "Service", .doc = "What requests are sent to.", .spec = &spec_schema, .check = check
+};
