@@ -58,10 +58,16 @@ struct cluster {
     LIST_OF(struct endpoint) endpoints; /* from RES_ENDPOINTS of the same name */
     uint32_t index;        /* 0.. in world.clusters */
 };
+/* RES_ENDPOINTS: those of the cluster with the same name. */
+struct endpoints {
+    LIST_OF(struct endpoint) v;
+};
 struct secret {
     struct str name;
     struct str cert_pem, key_pem, ca_pem; /* as the kind of secret has them */
 };
+/* The wire form of each: JSON of the struct, defaults left out. RES_POLICY is {"sections": {key: sparse tree}, "origins": {key: "Policy/name"}}. */
+extern const struct schema listener_schema, cluster_schema, endpoints_schema, secret_schema;
 /* A merged policy set: core sections parsed with defaults, and one row a filter section present. */
 struct filter_conf {
     const struct registry_row *row; /* row->extra is struct section_info * */
