@@ -1,0 +1,173 @@
+/* Whole files. Blocking; main thread. */
+#include "io/file.h"
+#include "base/mem.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool read_all(int fd, struct buf *out)
+{
+    for (;;) {
+        char *to = buf_room(out, 64 * 1024);
+        if (!to) {
+            errno = out->n + 64 * 1024 > out->max ? EFBIG : ENOMEM;
+            return false;
+        }
+        ssize_t n = read(fd, to, 64 * 1024);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        out->n += (size_t)n;
+    }
+}
+
+bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
+{
+    struct buf b;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    buf_init(&b, max + 64 * 1024);
+    bool ok = read_all(fd, &b);
+    if (ok && b.n > max) {
+        errno = EFBIG;
+        ok = false;
+    }
+    int err = errno;
+    close(fd);
+    if (ok)
+        *ret = arena_str(a, buf_view(&b));
+    buf_fini(&b);
+    errno = err;
+    return ok;
+}
+
+static bool write_all(int fd, struct str s)
+{
+    while (s.n > 0) {
+        ssize_t n = write(fd, s.p, s.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        s = str_sub(s, (size_t)n, s.n);
+    }
+    return fsync(fd) == 0;
+}
+
+/* The rename is only safe on disk once the folder is. */
+static bool sync_folder(const char *path)
+{
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+    int n = slash ? snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) ? (int)(slash - path) : 1, path) : snprintf(dir, sizeof(dir), ".");
+    if (n < 0 || (size_t)n >= sizeof(dir))
+        return false;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL;
+    close(fd);
+    return ok;
+}
+
+bool file_replace(const char *path, struct str bytes, unsigned mode)
+{
+    char temp[4096];
+    int n = snprintf(temp, sizeof(temp), "%s.%ld.new", path, (long)getpid());
+    if (n < 0 || (size_t)n >= sizeof(temp)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+    if (fd < 0)
+        return false;
+    bool ok = write_all(fd, bytes);
+    int err = errno;
+    if (close(fd) != 0 && ok) {
+        ok = false;
+        err = errno;
+    }
+    if (ok && rename(temp, path) != 0) {
+        ok = false;
+        err = errno;
+    }
+    if (!ok) {
+        unlink(temp);
+        errno = err;
+        return false;
+    }
+    return sync_folder(path);
+}
+
+static bool is_document(struct str name)
+{
+    return name.n > 0 && name.p[0] != '.' && (str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml")) || str_ends(name, STR(".json")));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+bool dir_documents(struct arena *a, const char *dir, str_list *ret)
+{
+    struct buf list; /* of struct str */
+    DIR *d = opendir(dir);
+    if (!d)
+        return false;
+    buf_init(&list, 16u << 20);
+    for (struct dirent *e; (e = readdir(d));) {
+        struct stat st;
+        struct str path = arena_fmt(a, "%s/%s", dir, e->d_name);
+        if (is_document(str_from(e->d_name)) && stat(path.p, &st) == 0 && S_ISREG(st.st_mode))
+            buf_add(&list, &path, sizeof(path));
+    }
+    closedir(d);
+    ret->n = list.n / sizeof(struct str);
+    ret->v = ARENA_ARRAY(a, struct str, ret->n ? ret->n : 1);
+    if (ret->n)
+        memcpy(ret->v, list.p, list.n);
+    buf_fini(&list);
+    if (ret->n > 1)
+        qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+    return true;
+}
+
+bool path_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool file_map(const char *path, struct str *ret)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    void *p = MAP_FAILED;
+    if (fstat(fd, &st) == 0 && st.st_size > 0)
+        p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    else if (errno == 0 || st.st_size == 0)
+        errno = EINVAL;
+    int err = errno;
+    close(fd);
+    errno = err;
+    if (p == MAP_FAILED)
+        return false;
+    *ret = (struct str){ p, (size_t)st.st_size };
+    return true;
+}
+
+void file_unmap(struct str s)
+{
+    if (s.n)
+        munmap((void *)(uintptr_t)s.p, s.n);
+}
