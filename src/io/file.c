@@ -1,5 +1,6 @@
 /* Whole files. Blocking; main thread. */
 #include "io/file.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>

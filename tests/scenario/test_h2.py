@@ -39,7 +39,7 @@ def test_prior_knowledge(env):
 
 
 def test_prior_knowledge_can_be_switched_off(env):
-    w = env.weir(simple(env.upstream(), gw=gateway(listener(h2=False))))
+    w = env.weir(simple(env.upstream(), gw=gateway(listener(http2=False))))
     c = RawH2(w.addr())
     env.clients.append(c)
     data = b""
