@@ -176,6 +176,8 @@ static void read_document(struct build *b, struct blob *blob, struct str bytes)
         blob->value = arena_alloc(a, schemas[blob->type]->size);
         b->ok &= schema_parse(schemas[blob->type], n, a, blob->value, STR(""), b->e);
     }
+    if (blob->type == RES_SECRET && blob->value)
+        ((struct secret *)blob->value)->name = blob->name;
     jmp_buf *on_oom = b->scratch.on_oom;
     arena_fini(&b->scratch);
     arena_init(&b->scratch, 0, 0);
