@@ -22,3 +22,5 @@ int proxy_run(struct proxy *p);
 void proxy_free(struct proxy *p);
 /* Called after each reload attempt in proxy_run: cli prints errors. */
 void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e), void *arg);
+/* Everything that a reload would refuse about w but sockets: certificates, filters. Binds nothing. */
+bool proxy_check(struct world *w, struct errors *e);

@@ -1,0 +1,193 @@
+/* Documents to worlds. See documents.h. */
+#include "cli/documents.h"
+#include "base/mem.h"
+#include "cli/render_errors.h"
+#include "io/file.h"
+#include "wire/wire.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DOCUMENT_MAX = 256 << 20, SECRET_FILE_MAX = 1 << 20 };
+
+/* ---- input ---- */
+static bool read_beside(void *arg, struct str beside, struct str name, struct arena *a, struct str *ret, const char **ret_why)
+{
+    size_t dir = beside.n;
+    (void)arg;
+    while (dir > 0 && beside.p[dir - 1] != '/')
+        dir--;
+    bool absolute = name.n && name.p[0] == '/';
+    struct str path = absolute ? arena_str(a, name) : arena_fmt(a, "%.*s%.*s", (int)dir, beside.p, STR_FMT(name));
+    if (file_read(a, path.p, SECRET_FILE_MAX, ret))
+        return true;
+    *ret_why = strerror(errno);
+    return false;
+}
+
+static bool from_environment(void *arg, struct str name, struct str *ret)
+{
+    char text[256];
+    (void)arg;
+    if (name.n >= sizeof(text))
+        return false;
+    memcpy(text, name.p, name.n);
+    text[name.n] = 0;
+    const char *v = getenv(text);
+    *ret = str_from(v);
+    return v != NULL;
+}
+
+static bool read_file(const char *path, struct arena *a, struct buf *docs, struct errors *e)
+{
+    struct str text;
+    node_list some = { NULL, 0 };
+    if (!file_read(a, path, DOCUMENT_MAX, &text))
+        return fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
+    if (str_ends(str_from(path), STR(".json"))) {
+        struct node *n = json_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, e);
+        return n && buf_add(docs, &n, sizeof(n));
+    }
+    if (!yaml_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, &some, e))
+        return false;
+    return some.n == 0 || buf_add(docs, some.v, some.n * sizeof(*some.v));
+}
+
+static bool read_path(struct str path, struct arena *a, struct buf *docs, struct errors *e)
+{
+    str_list files = { &path, 1 };
+    if (path_is_dir(path.p)) {
+        if (!dir_documents(a, path.p, &files))
+            return fail(e, path, 0, 0, STR(""), "cannot be read: %s", strerror(errno));
+        if (files.n == 0)
+            return fail(e, path, 0, 0, STR(""), "holds no .yaml, .yml or .json file");
+    }
+    bool ok = true;
+    for (size_t i = 0; i < files.n; i++)
+        ok = read_file(files.v[i].p, a, docs, e) && ok;
+    return ok;
+}
+
+/* --to URL: the documents a user would write for it, so that everything after is the same. */
+static bool read_to(const struct document_source *s, struct arena *a, struct buf *docs, struct errors *e)
+{
+    struct str url = str_from(s->to), rest = url;
+    bool tls = str_starts(url, STR("https://"));
+    if (!tls && !str_starts(url, STR("http://")))
+        return fail(e, STR("--to"), 0, 0, STR(""), "'%s' is not a URL like http://127.0.0.1:9000", s->to);
+    rest = str_sub(url, tls ? 8 : 7, url.n);
+    struct str host = str_sub(rest, 0, str_find(rest, '/')), path = str_sub(rest, host.n, rest.n);
+    bool port = host.n && str_find(str_sub(host, host.p[0] == '[' ? str_find(host, ']') : 0, host.n), ':') < host.n - (host.p[0] == '[' ? str_find(host, ']') : 0);
+    if (host.n == 0 || (path.n && !str_eq(path, STR("/"))))
+        return fail(e, STR("--to"), 0, 0, STR(""), "'%s' must be a scheme, a host and a port, with no path", s->to);
+    struct str text = arena_fmt(a,
+                                "apiVersion: weir/v1\nkind: Gateway\nmetadata: { name: default }\nspec:\n  listeners:\n"
+                                "    - { name: web, address: \"%s\", protocol: http }\n---\n"
+                                "apiVersion: weir/v1\nkind: Service\nmetadata: { name: upstream }\nspec:\n  endpoints: [ \"%.*s%s\" ]\n%s---\n"
+                                "apiVersion: weir/v1\nkind: Route\nmetadata: { name: all }\nspec:\n  attach: [ { gateway: default } ]\n"
+                                "  rules: [ { to: [ { service: upstream } ] } ]\n",
+                                s->listen ? s->listen : "127.0.0.1:8000", STR_FMT(host), port ? "" : tls ? ":443" : ":80", tls ? "  tls: {}\n" : "");
+    node_list some = { NULL, 0 };
+    return yaml_parse(a, STR("--to"), text, &NODE_LIMITS_DEFAULT, &some, e) && buf_add(docs, some.v, some.n * sizeof(*some.v));
+}
+
+static bool read_all(const struct document_source *s, struct compiled_documents *d, struct buf *docs, struct errors *e)
+{
+    bool ok = true;
+    for (size_t i = 0; i < s->paths.n; i++)
+        ok = read_path(s->paths.v[i], &d->arena, docs, e) && ok;
+    if (s->to)
+        ok = read_to(s, &d->arena, docs, e) && ok;
+    return ok;
+}
+
+bool documents_compile(const struct document_source *s, struct compiled_documents *ret, struct errors *e)
+{
+    static const struct model_input input = { .read_file = read_beside, .variable = from_environment };
+    jmp_buf oom;
+    volatile bool ok = false;
+    struct buf docs;
+    memset(ret, 0, sizeof(*ret));
+    arena_init(&ret->arena, 256 * 1024, 0);
+    buf_init(&docs, 64u << 20);
+    ret->arena.on_oom = &oom;
+    if (setjmp(oom) == 0) {
+        ok = read_all(s, ret, &docs, e);
+        node_list list = { (struct node **)(void *)docs.p, docs.n / sizeof(struct node *) };
+        /* A file that cannot be read makes every reference into it an error: those would only hide the first one. */
+        if (ok)
+            ok = model_build(&ret->model, &ret->arena, &list, &input, e) && compile(&ret->model, &ret->arena, &ret->compiled, e);
+    } else {
+        ok = fail(e, STR(""), 0, 0, STR(""), "out of memory");
+    }
+    ret->arena.on_oom = NULL;
+    buf_fini(&docs);
+    return ok && !errors_any(e);
+}
+
+void documents_fini(struct compiled_documents *d)
+{
+    compiled_fini(&d->compiled);
+    model_fini(&d->model);
+    arena_fini(&d->arena);
+}
+
+/* ---- worlds ---- */
+static void release_buf(void *hold)
+{
+    buf_fini(hold);
+    mem_free(hold);
+}
+
+struct world *documents_world(const resource_list *r, const struct world *prev, struct errors *e)
+{
+    struct arena scratch;
+    resource_list read;
+    struct buf *bytes = mem_alloc(sizeof(*bytes));
+    if (!bytes)
+        return fail(e, STR(""), 0, 0, STR(""), "out of memory"), NULL;
+    buf_init(bytes, SIZE_MAX / 2);
+    arena_init(&scratch, 0, 0);
+    struct world *w = NULL;
+    if (!wire_snapshot_write(r, bytes))
+        fail(e, STR(""), 0, 0, STR(""), "out of memory");
+    else if (wire_snapshot_read(buf_view(bytes), false, &scratch, &read, e, STR("documents")))
+        w = world_build(&(struct world_input){ .resources = &read, .release = release_buf, .hold = bytes }, prev, e);
+    arena_fini(&scratch);
+    if (!w)
+        release_buf(bytes);
+    return w;
+}
+
+static void release_map(void *hold)
+{
+    file_unmap(*(struct str *)hold);
+    mem_free(hold);
+}
+
+struct world *snapshot_world(const char *path, const struct world *prev, struct errors *e)
+{
+    struct arena scratch;
+    resource_list read;
+    struct str *map = mem_alloc(sizeof(*map));
+    if (!map || !file_map(path, map)) {
+        fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
+        mem_free(map);
+        return NULL;
+    }
+    arena_init(&scratch, 0, 0);
+    struct world *w = NULL;
+    if (wire_snapshot_read(*map, true, &scratch, &read, e, str_from(path)))
+        w = world_build(&(struct world_input){ .resources = &read, .release = release_map, .hold = map }, prev, e);
+    arena_fini(&scratch);
+    if (!w)
+        release_map(map);
+    return w;
+}
+
+int documents_report(const struct errors *e)
+{
+    render_errors(e, STDERR_FILENO, isatty(STDERR_FILENO));
+    return errors_any(e) ? 1 : 0;
+}
