@@ -48,7 +48,7 @@ static bool listener_runtime(struct proxy *p, struct runtime *r, const struct li
     }
     telemetry_listener(&rl->metrics, l);
     rl->log_sample = l->access_log.sample.ppm;
-    if (l->access_log.enabled && rl->log_sample) {
+    if (p && l->access_log.enabled && rl->log_sample) { /* without a proxy: only a check */
         rl->log = log_writer_file(p->log_writer, l->access_log.file, e);
         if (!rl->log)
             return false;
@@ -197,4 +197,9 @@ struct runtime *runtime_new(struct proxy *p, struct world *w, struct errors *e)
     }
     world_on_free(w, world_gone, r);
     return r;
+}
+
+bool proxy_check(struct world *w, struct errors *e)
+{
+    return runtime_new(NULL, w, e) != NULL; /* goes with the world */
 }

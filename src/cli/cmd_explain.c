@@ -1,0 +1,231 @@
+/* weir explain: what would happen to a request, decided by the same code that decides in the proxy. */
+#include "cli/command.h"
+#include "cli/documents.h"
+#include "decide/decide.h"
+#include <stdio.h>
+
+enum { HEADERS_MAX = 64 };
+struct question {
+    struct arena a;
+    struct http_message m;
+    struct header headers[HEADERS_MAX];
+    struct str host;
+    bool https;
+};
+
+/* "GET https://shop.example/api/x" or just the URL. NULL or what is wrong. */
+static const char *read_request(struct question *q, const char *text)
+{
+    struct str method = STR("GET"), url = str_from(text), head, rest;
+    const char *why = "";
+    if (str_cut(url, ' ', &head, &rest)) {
+        method = head;
+        url = str_trim(rest);
+    }
+    q->https = str_starts(url, STR("https://"));
+    if (!q->https && !str_starts(url, STR("http://")))
+        return "the URL must begin with http:// or https://";
+    url = str_sub(url, q->https ? 8 : 7, url.n);
+    size_t slash = str_find(url, '/');
+    q->m = (struct http_message){ .version = HTTP_11, .tls = q->https, .method_text = method, .method = (uint8_t)http_method_of(method) };
+    q->m.headers = (struct headers){ q->headers, 0, HEADERS_MAX };
+    q->m.authority = str_sub(url, 0, slash);
+    uint16_t port;
+    if (!header_name_valid(method) || !authority_parse(q->m.authority, &q->host, &port))
+        return "the method or host is malformed";
+    struct str target = slash < url.n ? str_sub(url, slash, url.n) : STR("/");
+    char *low = arena_alloc(&q->a, q->host.n + 1), *out = arena_alloc(&q->a, target.n + 1);
+    for (size_t i = 0; i < q->host.n; i++)
+        low[i] = ascii_lower(q->host.p[i]);
+    q->host.p = low;
+    q->m.target = target;
+    if (path_normalise(target, out, target.n, &q->m.target, &why) == PATH_BAD)
+        return why;
+    message_split_target(&q->m);
+    return NULL;
+}
+
+static bool read_header(struct question *q, const char *text)
+{
+    struct str name, value;
+    return str_cut(str_from(text), ':', &name, &value) && header_name_valid(name) && headers_add(&q->m.headers, name, str_trim(value));
+}
+
+static struct node *endpoints_of(struct arena *a, const struct cluster *c)
+{
+    struct node *l = node_new(a, NODE_LIST);
+    for (size_t i = 0; i < c->endpoints.n; i++)
+        node_list_add(a, l, node_string(a, c->endpoints.v[i].address));
+    return l;
+}
+
+static struct node *policy_of(struct arena *a, const struct compiled *c, const struct policy_set *p)
+{
+    provenance_list v = { NULL, 0 };
+    struct node *l = node_new(a, NODE_LIST);
+    (void)compile_provenance(c, p->name, a, &v);
+    for (size_t i = 0; i < v.n; i++) {
+        struct node *n = node_new(a, NODE_MAP);
+        node_map_set(a, n, STR("field"), node_string(a, v.v[i].path));
+        node_map_set(a, n, STR("value"), node_string(a, v.v[i].value));
+        node_map_set(a, n, STR("from"), node_string(a, v.v[i].object));
+        if (v.v[i].line)
+            node_map_set(a, n, STR("at"), node_string(a, arena_fmt(a, "%.*s:%u", STR_FMT(v.v[i].file), v.v[i].line)));
+        node_list_add(a, l, n);
+    }
+    return l;
+}
+
+static struct node *action_of(struct question *q, const struct compiled *c, const struct route_match *r)
+{
+    struct arena *a = &q->a;
+    struct node *n = node_new(a, NODE_MAP), *to = node_new(a, NODE_LIST);
+    const struct action *act = r->action;
+    const struct policy_set *policy = act->policy;
+    size_t cap = q->m.target.n + act->path.n + 1024;
+    char *out = arena_alloc(a, cap);
+    struct str path = q->m.target;
+    node_map_set(a, n, STR("route"), node_string(a, r->route));
+    node_map_set(a, n, STR("rule"), node_int(a, r->rule));
+    node_map_set(a, n, STR("host"), node_string(a, r->host));
+    if (act->type != ACTION_REPLY && decide_path(r, &q->m, out, cap, &path) && act->path.n)
+        node_map_set(a, n, STR("newPath"), node_string(a, path));
+    if (act->host.n)
+        node_map_set(a, n, STR("newHost"), node_string(a, act->host));
+    if (act->type == ACTION_REDIRECT || act->type == ACTION_REPLY)
+        node_map_set(a, n, act->type == ACTION_REPLY ? STR("reply") : STR("redirect"), node_int(a, act->status));
+    for (size_t i = 0; i < act->backends.n; i++) {
+        const struct backend *b = &act->backends.v[i];
+        struct node *one = node_new(a, NODE_MAP);
+        node_map_set(a, one, STR("service"), node_string(a, b->cluster->name));
+        node_map_set(a, one, STR("weight"), node_int(a, b->weight));
+        node_map_set(a, one, STR("endpoints"), endpoints_of(a, b->cluster));
+        node_map_set(a, one, STR("policy"), policy_of(a, c, b->policy));
+        node_list_add(a, to, one);
+    }
+    if (act->backends.n)
+        node_map_set(a, n, STR("to"), to);
+    else
+        node_map_set(a, n, STR("policy"), policy_of(a, c, policy));
+    return n;
+}
+
+/* ---- for people ---- */
+static struct str text(const struct node *n, const char *key)
+{
+    const struct node *v = node_get(n, str_from(key));
+    return v ? v->text : STR("");
+}
+
+static void print_policy(const struct node *p, const char *indent)
+{
+    for (size_t i = 0; p && i < p->list.n; i++) {
+        const struct node *f = p->list.v[i];
+        struct str at = text(f, "at");
+        printf("%s%-28.*s %-18.*s %.*s%s%.*s%s\n", indent, STR_FMT(text(f, "field")), STR_FMT(text(f, "value")), STR_FMT(text(f, "from")),
+               at.n ? " (" : "", STR_FMT(at), at.n ? ")" : "");
+    }
+}
+
+static void print_answer(const struct node *n)
+{
+    static const char *const lines[] = { "listener", "route", "rule", "host", "newHost", "newPath", "redirect", "reply" };
+    const struct node *to = node_get(n, STR("to"));
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        if (text(n, lines[i]).n)
+            printf("%-10s %.*s\n", lines[i], STR_FMT(text(n, lines[i])));
+    for (size_t i = 0; to && i < to->list.n; i++) {
+        const struct node *b = to->list.v[i], *ep = node_get(b, STR("endpoints"));
+        printf("service    %.*s (weight %.*s)\n", STR_FMT(text(b, "service")), STR_FMT(text(b, "weight")));
+        for (size_t k = 0; k < ep->list.n; k++)
+            printf("  endpoint %.*s\n", STR_FMT(ep->list.v[k]->text));
+        printf("  policy\n");
+        print_policy(node_get(b, STR("policy")), "    ");
+    }
+    if (!to) {
+        printf("policy\n");
+        print_policy(node_get(n, STR("policy")), "  ");
+    }
+}
+
+static struct node *answer(struct question *q, const struct compiled *c, const struct world *w, struct str only)
+{
+    const listener_list *ls = world_listeners(w);
+    for (size_t i = 0; i < ls->n; i++) {
+        const struct listener *l = &ls->v[i];
+        struct route_match r;
+        bool fits = l->protocol == (q->https ? LISTEN_HTTPS : LISTEN_HTTP) && (!only.n || str_eq(only, l->name));
+        if (!fits || !l->hosts || !decide_host_allowed(l, q->host) || !decide_route(l, q->host, &q->m, &r))
+            continue;
+        struct node *n = action_of(q, c, &r);
+        node_map_set(&q->a, n, STR("listener"), node_string(&q->a, l->name));
+        return n;
+    }
+    return NULL;
+}
+
+static int explain(struct question *q, const struct compiled *c, const struct world *w, const struct invocation *in)
+{
+    const char *format = invocation_option(in, "output"), *listener = invocation_option(in, "listener");
+    struct node *n = answer(q, c, w, str_from(listener));
+    struct buf b;
+    if (!n) {
+        fprintf(stderr, "weir explain: no route: the answer would be 404\n");
+        return EXIT_FAILED;
+    }
+    if (!format || strcmp(format, "json") != 0) {
+        print_answer(n);
+        return EXIT_DONE;
+    }
+    buf_init(&b, 64u << 20);
+    json_print(n, 2, &b);
+    printf("%.*s\n", STR_FMT(buf_view(&b)));
+    buf_fini(&b);
+    return EXIT_DONE;
+}
+
+static int run(const struct invocation *in)
+{
+    struct document_source s = { .paths = in->args };
+    const char *request = invocation_option(in, "request"), *h, *why = NULL;
+    struct compiled_documents d;
+    struct errors e;
+    struct question q;
+    if (!request || s.paths.n == 0)
+        return usage_error(in, "give --request 'GET https://host/path' and FILE or DIR");
+    arena_init(&q.a, 0, 0);
+    errors_init(&e, &q.a);
+    why = read_request(&q, request);
+    for (size_t i = 0; !why && (h = invocation_next(in, "header", &i));)
+        why = read_header(&q, h) ? NULL : "--header takes 'Name: value'";
+    if (why) {
+        arena_fini(&q.a);
+        return usage_error(in, "%s", why);
+    }
+    struct world *w = documents_compile(&s, &d, &e) ? documents_world(&d.compiled.resources, NULL, &e) : NULL;
+    errors_sort(&e);
+    int code = documents_report(&e);
+    if (w && code == EXIT_DONE)
+        code = explain(&q, &d.compiled, w, in);
+    if (w)
+        world_unref(w);
+    documents_fini(&d);
+    arena_fini(&q.a);
+    return code;
+}
+
+static const struct option options[] = {
+    { "request", 'r', "REQUEST", "The request: 'GET https://shop.example/api/x'" },
+    { "header", 'H', "HEADER", "A header field: 'Name: value'", true },
+    { "listener", 'l', "NAME", "Only this listener: gateway/listener" },
+    { "output", 'o', "FORMAT", "json, or text (the default)" },
+    { NULL },
+};
+const struct command cmd_explain = {
+    .name = "explain",
+    .args = "FILE|DIR...",
+    .summary = "Tells what would happen to a request, and why.",
+    .doc = "Example:\n  weir explain --request 'GET https://shop.example/api/x' shop.yaml",
+    .options = options,
+    .run = run,
+};
