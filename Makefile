@@ -1,9 +1,11 @@
 # make            release binary ./weir           make VARIANT=debug|asan|tsan|fuzz   other builds
 # make demo       set up, build, show it working   make test   every gate and test
 VARIANT ?= release
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 B       := build/$(VARIANT)
-PKGS    := openssl libnghttp2 libpcre2-8 libyaml
+PKGS    := openssl libnghttp2 libpcre2-8 yaml-0.1
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE

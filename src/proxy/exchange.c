@@ -420,8 +420,8 @@ static void keep_trailers(struct exchange *x, const struct headers *t)
     for (uint32_t i = 0; i < t->n; i++) {
         struct str name = arena_try_str(&x->arena, header_name(&t->v[i]));
         struct str value = arena_try_str(&x->arena, header_value(&t->v[i]));
-        if (name.p && value.p)
-            (void)headers_add(&x->req_trailers, name, value);
+        if (!name.p || !value.p || !headers_add(&x->req_trailers, name, value))
+            return;
     }
 }
 

@@ -150,7 +150,8 @@ static void client_open(struct http_client *c)
         .tls = p->h->tls != NULL,
         .headers = { .v = hv, .cap = 2 },
     };
-    (void)headers_add(&m.headers, STR("user-agent"), STR("weir-health"));
+    bool fits = headers_add(&m.headers, STR("user-agent"), STR("weir-health"));
+    CHECK(fits);
     p->s = http_client_request(c, &probe_events, p);
     if (p->s)
         http_send_head(p->s, &m, true);

@@ -45,14 +45,14 @@ static void answer(struct http_stream *s, const struct http_message *req, uint16
     char length[24];
     struct http_message m = { .status = status, .version = HTTP_11, .body = BODY_LENGTH, .length = body.n, .headers = { .v = hv, .cap = 6 } };
     bool head = req->method == METHOD_HEAD;
-    (void)headers_add(&m.headers, STR("content-type"), type);
-    (void)headers_add(&m.headers, STR("cache-control"), STR("no-store"));
-    (void)headers_add(&m.headers, STR("x-content-type-options"), STR("nosniff"));
+    bool fits = headers_add(&m.headers, STR("content-type"), type) && headers_add(&m.headers, STR("cache-control"), STR("no-store")) &&
+                headers_add(&m.headers, STR("x-content-type-options"), STR("nosniff"));
     if (head) {
         int n = snprintf(length, sizeof(length), "%zu", body.n);
         m.body = BODY_NONE;
-        (void)headers_add(&m.headers, STR("content-length"), (struct str){ length, (size_t)n });
+        fits &= headers_add(&m.headers, STR("content-length"), (struct str){ length, (size_t)n });
     }
+    CHECK(fits);
     http_send_head(s, &m, head || body.n == 0);
     if (head || body.n == 0)
         return;
