@@ -25,14 +25,11 @@ void compile_add(struct compile *c, enum resource_type type, struct str name, st
 
 struct str compile_json(struct compile *c, const struct node *n)
 {
-    struct buf b;
-    buf_init(&b, JSON_MAX);
-    json_print(n, 0, &b);
-    if (b.failed)
+    buf_clear(&c->scratch);
+    json_print(n, 0, &c->scratch);
+    if (c->scratch.failed)
         fail(c->e, STR(""), 0, 0, STR(""), "a resource is larger than 64 MiB");
-    struct str s = arena_str(c->a, buf_view(&b));
-    buf_fini(&b);
-    return s;
+    return arena_str(c->a, buf_view(&c->scratch));
 }
 
 static void add_struct(struct compile *c, enum resource_type type, struct str name,
@@ -189,30 +186,60 @@ static int by_type_and_name(const void *pa, const void *pb)
     return a->type != b->type ? a->type - b->type : str_cmp(a->name, b->name);
 }
 
+static void compile_all(struct compile *c)
+{
+    policies_index(c);
+    gates_find(c);
+    for (size_t i = 0; i < c->n_gates; i++)
+        add_listener(c, &c->gates[i]);
+    for (size_t i = 0; i < c->m->objects.n; i++) {
+        const struct object *o = &c->m->objects.v[i];
+        if (strcmp(o->kind->name, "Service") == 0)
+            add_service(c, o);
+        else if (strcmp(o->kind->name, "Secret") == 0)
+            add_secret(c, o);
+    }
+    routes_compile(c);
+    resource_list *l = &c->out->resources;
+    if (l->n)
+        qsort(l->v, l->n, sizeof(*l->v), by_type_and_name);
+}
+
+/* False when the arena was out of memory on the way. */
+static bool guarded(struct compile *c)
+{
+    jmp_buf oom;
+    if (setjmp(oom) != 0)
+        return false;
+    c->a->on_oom = &oom;
+    compile_all(c);
+    return true;
+}
+
+static void fini(struct compile *c)
+{
+    for (size_t i = 0; i < c->n_gates; i++)
+        map_fini(&c->gates[i].hosts);
+    map_fini(&c->targets);
+    map_fini(&c->sets);
+    map_fini(&c->told);
+    buf_fini(&c->scratch);
+}
+
 bool compile(const struct model *m, struct arena *a, struct compiled *ret, struct errors *e)
 {
     struct compile c = { .m = m, .a = a, .e = e, .out = ret };
     size_t before = e->n - e->warnings + e->dropped;
+    jmp_buf *outer = a->on_oom;
     *ret = (struct compiled){ 0 };
-    policies_index(&c);
-    gates_find(&c);
-    for (size_t i = 0; i < c.n_gates; i++)
-        add_listener(&c, &c.gates[i]);
-    for (size_t i = 0; i < m->objects.n; i++) {
-        const struct object *o = &m->objects.v[i];
-        if (strcmp(o->kind->name, "Service") == 0)
-            add_service(&c, o);
-        else if (strcmp(o->kind->name, "Secret") == 0)
-            add_secret(&c, o);
-    }
-    routes_compile(&c);
-    if (ret->resources.n)
-        qsort(ret->resources.v, ret->resources.n, sizeof(struct resource), by_type_and_name);
-    for (size_t i = 0; i < c.n_gates; i++)
-        map_fini(&c.gates[i].hosts);
-    map_fini(&c.targets);
-    map_fini(&c.sets);
-    map_fini(&c.told);
+    buf_init(&c.scratch, JSON_MAX);
+    bool done = guarded(&c);
+    a->on_oom = outer;
+    fini(&c);
+    if (!done && outer)
+        longjmp(*outer, 1);
+    if (!done)
+        return fail(e, STR(""), 0, 0, STR(""), "out of memory");
     return e->n - e->warnings + e->dropped == before;
 }
 

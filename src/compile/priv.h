@@ -42,6 +42,7 @@ struct compile {
     struct map told;    /* errors of merged sections that were told already */
     struct gate *gates;
     size_t n_gates;
+    struct buf scratch; /* for the text being made; freed with the rest when memory is out */
 };
 
 /* ---- compile.c ---- seals; bytes and name must live on the arena */

@@ -113,7 +113,7 @@ static void key_path(struct buf *b, const struct rule_def *d)
     bool in = false;
     for (size_t i = 0; i < d->path.n; i++) {
         char ch = d->path.p[i];
-        if (d->path_kind == PATH_TEMPLATE && (ch == '{' || ch == '}'))
+        if (ch == '{' || ch == '}')
             in = ch == '{';
         if (!in || ch == '{' || ch == '.')
             buf_char(b, ch);
@@ -140,20 +140,19 @@ static void key_values(struct buf *b, const struct value_rule *v, size_t n)
 
 static void key_prepare(struct compile *c, struct prepared *p)
 {
-    struct buf b;
-    buf_init(&b, 1 << 24);
-    buf_fmt(&b, "%lld %c", (long long)p->priority, 'a' + p->def.path_kind);
+    struct buf *b = &c->scratch;
+    buf_clear(b);
+    buf_fmt(b, "%lld %c", (long long)p->priority, 'a' + p->def.path_kind);
     if (p->def.path_kind == PATH_TEMPLATE)
-        key_path(&b, &p->def);
+        key_path(b, &p->def);
     else
-        buf_str(&b, p->def.path);
-    buf_char(&b, ' ');
-    buf_str(&b, p->def.method);
-    key_values(&b, p->def.headers.v, p->def.headers.n);
-    key_values(&b, p->def.query.v, p->def.query.n);
-    p->key = arena_str(c->a, buf_view(&b));
+        buf_str(b, p->def.path);
+    buf_char(b, ' ');
+    buf_str(b, p->def.method);
+    key_values(b, p->def.headers.v, p->def.headers.n);
+    key_values(b, p->def.query.v, p->def.query.n);
+    p->key = arena_str(c->a, buf_view(b));
     p->hash = str_hash(p->key);
-    buf_fini(&b);
 }
 
 void rule_prepare(struct compile *c, const struct object *route, uint32_t rule, uint32_t match,

@@ -1,5 +1,6 @@
 /* Errors of objects: places found by path, and the nearest name for one that is not there. */
 #include "model/spec.h"
+#include <stdio.h>
 
 bool object_fail(struct errors *e, const struct object *o, const struct node *at, struct str path,
                  const char *fmt, ...)
@@ -70,16 +71,9 @@ void near_try(struct near *g, struct str name)
 
 const char *near_text(struct near *g)
 {
-    struct buf b;
     g->text[0] = '\0';
-    if (!g->best.p)
-        return g->text;
-    buf_init(&b, sizeof(g->text) - 1);
-    if (buf_fmt(&b, "; did you mean '%.*s'?", STR_FMT(g->best))) {
-        memcpy(g->text, b.p, b.n);
-        g->text[b.n] = '\0';
-    }
-    buf_fini(&b);
+    if (g->best.p && g->best.n <= 60)
+        snprintf(g->text, sizeof(g->text), "; did you mean '%.*s'?", STR_FMT(g->best));
     return g->text;
 }
 

@@ -35,9 +35,22 @@ static void replace_fail(struct replace *r, const struct node *n, const char *fm
     r->ok = fail(r->e, n->file, n->line, n->col, STR(""), fmt, STR_FMT(str_sub(name, 0, 64)));
 }
 
+/* Where the text goes: counted first (p is NULL), then written. */
+struct sink {
+    char *p;
+    size_t n;
+};
+
+static void put(struct sink *s, struct str v)
+{
+    if (s->p && v.n)
+        memcpy(s->p + s->n, v.p, v.n);
+    s->n += v.n;
+}
+
 /* The variable that begins at text ("${..."); what stands after it, or {NULL, 0} with an error. */
 static struct str replace_one(struct replace *r, const struct node *n, struct str text,
-                              struct buf *out)
+                              struct sink *out)
 {
     struct str name, rest, value;
     if (!str_cut(str_sub(text, 2, text.n), '}', &name, &rest) || !name_valid(name)) {
@@ -47,9 +60,28 @@ static struct str replace_one(struct replace *r, const struct node *n, struct st
     }
     if (!r->in || !r->in->variable || !r->in->variable(r->in->arg, name, &value))
         replace_fail(r, n, "the variable '%.*s' is not defined", name);
-    else if (!buf_str(out, value))
-        replace_fail(r, n, "the text is too long after replacing '%.*s'", name);
+    else
+        put(out, value);
     return rest;
+}
+
+static void replace_text(struct replace *r, const struct node *n, struct sink *out)
+{
+    struct str rest = n->text;
+    while (rest.n) {
+        size_t i = str_find(rest, '$');
+        put(out, str_sub(rest, 0, i));
+        rest = str_sub(rest, i, rest.n);
+        if (str_starts(rest, STR("$${"))) {
+            put(out, STR("${"));
+            rest = str_sub(rest, 3, rest.n);
+        } else if (str_starts(rest, STR("${"))) {
+            rest = replace_one(r, n, rest, out);
+        } else if (rest.n) {
+            put(out, STR("$"));
+            rest = str_sub(rest, 1, rest.n);
+        }
+    }
 }
 
 /* A plain scalar is what its new text says it is, as if it had been written so. */
@@ -70,29 +102,23 @@ static void retype(struct replace *r, struct node *n)
         n->type = NODE_NUMBER;
 }
 
-static struct node *replace_scalar(struct replace *r, const struct node *n)
+static const struct node *replace_scalar(struct replace *r, const struct node *n)
 {
-    struct buf out;
-    struct str rest = n->text;
-    buf_init(&out, VALUE_MAX);
-    while (rest.n) {
-        size_t i = str_find(rest, '$');
-        buf_str(&out, str_sub(rest, 0, i));
-        rest = str_sub(rest, i, rest.n);
-        if (str_starts(rest, STR("$${"))) {
-            buf_str(&out, STR("${"));
-            rest = str_sub(rest, 3, rest.n);
-        } else if (str_starts(rest, STR("${"))) {
-            rest = replace_one(r, n, rest, &out);
-        } else if (rest.n) {
-            buf_char(&out, '$');
-            rest = str_sub(rest, 1, rest.n);
-        }
-    }
+    struct sink size = { 0 };
+    bool before = r->ok;
+    r->ok = true;
+    replace_text(r, n, &size);
+    if (r->ok && size.n > VALUE_MAX)
+        replace_fail(r, n, "longer than 1 MiB after replacing '%.*s'", n->text);
+    bool ok = r->ok;
+    r->ok &= before;
+    if (!ok)
+        return n;
+    struct sink out = { .p = arena_alloc(r->a, size.n + 1) };
+    replace_text(r, n, &out);
     struct node *c = ARENA_NEW(r->a, struct node);
     *c = *n;
-    c->text = out.n ? arena_str(r->a, buf_view(&out)) : STR("");
-    buf_fini(&out);
+    c->text = (struct str){ out.p, out.n };
     if (c->plain)
         retype(r, c);
     return c;
