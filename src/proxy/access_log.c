@@ -126,7 +126,8 @@ struct log_file *log_writer_file(struct log_writer *w, struct str path, struct e
         return NULL;
     }
     char *name = mem_need(path.n + 1);
-    memcpy(name, path.p, path.n);
+    if (path.n)
+        memcpy(name, path.p, path.n);
     int fd = path.n ? open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640) : STDOUT_FILENO;
     if (fd < 0) {
         fail(e, STR(""), 0, 0, STR("accessLog.file"), "cannot open %s: %s", name, strerror(errno));

@@ -313,11 +313,23 @@ void exchange_arm(struct exchange *x)
         timer_off(&x->timer);
 }
 
+/* The filter that paused has its say first. */
+static void resume_filters(struct exchange *x)
+{
+    const struct policy_runtime *pr = x->policy->runtime;
+    const struct filter *f = &pr->v[x->filter_at - 1];
+    enum filter_verdict v = f->type->on_resume ? f->type->on_resume(x, f, x->filter_state[x->filter_at - 1]) : FILTER_NEXT;
+    if (v == FILTER_NEXT)
+        exchange_run_filters(x);
+    else if (v == FILTER_PAUSE)
+        exchange_arm(x);
+}
+
 static void wake(struct exchange *x)
 {
     x->wake_at = 0;
     if (x->state == X_FILTERS)
-        exchange_run_filters(x);
+        resume_filters(x);
     else if (x->state == X_BACKOFF)
         exchange_retry_now(x);
 }

@@ -10,7 +10,7 @@
 enum filter_phase { PHASE_AUTHN, PHASE_AUTHZ, PHASE_LIMIT, PHASE_FAULT, PHASE_TRANSFORM }; /* then by name; the response runs in reverse */
 enum filter_verdict {
     FILTER_NEXT,
-    FILTER_PAUSE,   /* exchange_resume comes later (see exchange_pause_for) */
+    FILTER_PAUSE,   /* goes on later: see exchange_pause_for */
     FILTER_RESPOND, /* exchange_reply was called: the request goes no further */
 };
 struct exchange;
@@ -26,6 +26,8 @@ struct filter_type {
     bool (*open)(struct filter *f, struct errors *e);
     void (*close)(struct filter *f);
     enum filter_verdict (*on_request)(struct exchange *x, const struct filter *f, void *state);
+    /* After a pause, when there is more to decide; without it the next filter follows. */
+    enum filter_verdict (*on_resume)(struct exchange *x, const struct filter *f, void *state);
     /* The response head, from the upstream or made by us, before it is sent: edit headers, or exchange_reply to replace it. */
     void (*on_response)(struct exchange *x, const struct filter *f, void *state, struct http_message *response);
     void (*on_done)(struct exchange *x, const struct filter *f, void *state); /* always, when on_request was called */

@@ -183,6 +183,7 @@ void worker_listener_free(struct worker_listener *l)
 {
     CHECK(worker_listener_idle(l) && l->removed);
     list_del(&l->link);
+    http_server_fini(&l->http);
     if (l->conf_pin)
         pin_unref(l->w, l->conf_pin);
     mem_free((void *)l->name.p);

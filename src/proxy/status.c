@@ -329,5 +329,7 @@ void status_free(struct status_server *s)
     http_server_abort_all(&s->http);
     for (int i = 0; i < 8 && s->http.n_conns; i++)
         loop_turn(s->p->loop, 0);
+    if (s->http.n_conns == 0)
+        http_server_fini(&s->http);
     mem_free(s);
 }

@@ -116,6 +116,8 @@ static void adopt(struct task *t)
     struct world_pin *old = w->current;
     if (old && old->runtime == r)
         return;
+    if (old)
+        old->users++; /* stays until the listeners have let go of it */
     struct world_pin *pin = NEW(struct world_pin);
     pin->world = world_ref(r->world);
     pin->runtime = r;
@@ -123,10 +125,8 @@ static void adopt(struct task *t)
     w->current = pin;
     memset(w->series, 0, SERIES_CACHE * sizeof(*w->series));
     adopt_listeners(w, r, loop_now(w->loop));
-    if (old) {
-        old->users++;
+    if (old)
         pin_unref(w, old); /* frees it when nothing uses it */
-    }
     atomic_store_explicit(&w->adopted, r->generation, memory_order_release);
     loop_wake(w->p->loop);
 }
@@ -229,6 +229,7 @@ bool worker_start(struct worker *w, struct proxy *p, unsigned id)
 void worker_fini(struct worker *w)
 {
     upstream_worker_fini(w);
+    map_fini(&w->pools);
     LIST_FOR_SAFE(it, tmp, &w->pins)
     {
         struct world_pin *p = CONTAINER_OF(it, struct world_pin, link);
