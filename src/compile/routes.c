@@ -245,9 +245,9 @@ static void tell_double(struct compile *c, const struct bucket *b, const struct 
     object_fail(e, second->route, place_of(second),
                 AT("spec.rules[%u].match[%u]", second->rule, second->match),
                 "Route '%.*s' matches the same already under listener '%.*s' and host '%.*s': "
-                "%.*s:%u",
+                "%.*s:%u:%u",
                 STR_FMT(first->route->name), STR_FMT(b->gate->name), STR_FMT(b->host),
-                STR_FMT(was->file), was->line);
+                STR_FMT(was->file), was->line, was->col);
 }
 
 /* Two entries that take the same requests: one of them could never be reached. The slots hold

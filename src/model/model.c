@@ -147,8 +147,8 @@ static void enter(struct build *b, const struct object *o)
     const struct object *first = map_get(&b->m->by_id, o->id);
     if (first) {
         const struct node *was = node_get(node_get(first->doc, STR("metadata")), STR("name"));
-        spec_fail(b->e, o, STR("metadata.name"), "%s '%.*s' is there already: %.*s:%u",
-                  o->kind->name, STR_FMT(o->name), STR_FMT(was->file), was->line);
+        spec_fail(b->e, o, STR("metadata.name"), "%s '%.*s' is there already: %.*s:%u:%u",
+                  o->kind->name, STR_FMT(o->name), STR_FMT(was->file), was->line, was->col);
         return;
     }
     struct object *at = &b->m->objects.v[b->m->objects.n++];

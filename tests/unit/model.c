@@ -168,7 +168,8 @@ static void test_frame(void)
         "t.yaml:3:46: metadata.created: want a time in UTC like 2024-05-01T12:00:00Z\n");
 
     CASE("the same object twice, with the place of the first");
-    REFUSED(SHOP SHOP, "t.yaml:8:18: metadata.name: Service 'shop' is there already: t.yaml:3\n");
+    REFUSED(SHOP SHOP,
+            "t.yaml:8:18: metadata.name: Service 'shop' is there already: t.yaml:3:18\n");
 
     CASE("an object with errors is still there for references");
     REFUSED(
