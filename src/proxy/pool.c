@@ -325,3 +325,15 @@ void pool_close_all(struct worker *w)
         }
     }
 }
+
+void pool_worker_fini(struct worker *w)
+{
+    for (;;) {
+        size_t i = 0;
+        struct map_slot *m = map_next(&w->pools, &i);
+        if (!m)
+            break;
+        pool_free(m->value);
+    }
+    map_fini(&w->pools);
+}

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
+#include "proxy/upstream.h"
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -229,7 +230,7 @@ bool worker_start(struct worker *w, struct proxy *p, unsigned id)
 void worker_fini(struct worker *w)
 {
     upstream_worker_fini(w);
-    map_fini(&w->pools);
+    pool_worker_fini(w);
     LIST_FOR_SAFE(it, tmp, &w->pins)
     {
         struct world_pin *p = CONTAINER_OF(it, struct world_pin, link);
