@@ -3,6 +3,7 @@
    A query walks candidates (the name, or the name in the search domains), and for each candidate tries (attempt, server) until both
    types are answered. Its end is told from a timer, so never inside dns_resolve. */
 #include "io/dns.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/dns_msg.h"
