@@ -157,6 +157,21 @@ static void enter(struct build *b, const struct object *o)
         fail(b->e, o->doc->file, 0, 0, STR(""), "out of memory");
 }
 
+/* A variable that could not be replaced is told once: what the schema says about the text that is
+   still there goes. Errors from..e->n came after those of variables, first..from. */
+static void drop_echoes(struct errors *e, size_t first, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < e->n; i++) {
+        bool echo = false;
+        for (size_t k = first; k < from; k++)
+            echo |= e->v[i].line == e->v[k].line && e->v[i].col == e->v[k].col;
+        if (!echo)
+            e->v[kept++] = e->v[i];
+    }
+    e->n = kept;
+}
+
 static void read_document(struct build *b, const struct node *written, size_t order)
 {
     size_t before = count(b->e);
@@ -166,7 +181,9 @@ static void read_document(struct build *b, const struct node *written, size_t or
              "want a map with apiVersion, kind, metadata and spec");
         return;
     }
+    size_t first = b->e->n;
     variables_replace(written, b->in, b->a, &doc, b->e);
+    size_t from = b->e->n;
     unknown_keys(doc, b->e);
     struct object o = { .kind = read_kind(doc, b->e), .doc = doc, .order = order };
     o.name = read_metadata(b, doc);
@@ -178,6 +195,7 @@ static void read_document(struct build *b, const struct node *written, size_t or
         fail(b->e, doc->file, doc->line, doc->col, STR(""), "missing required field 'spec'");
     else
         schema_parse(o.kind->spec, o.spec_node, b->a, o.spec, STR("spec"), b->e);
+    drop_echoes(b->e, first, from);
     if (o.name.n == 0)
         return;
     o.id = arena_fmt(b->a, "%s/%.*s", o.kind->name, STR_FMT(o.name));
