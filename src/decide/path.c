@@ -22,14 +22,13 @@ static struct str without_slash(struct str s)
     return s.n && s.p[s.n - 1] == '/' ? str_sub(s, 0, s.n - 1) : s;
 }
 
-/* Gateway API ReplacePrefixMatch: the prefix without its closing slash gives way to the replacement
-   without its own; what follows begins with a slash or is nothing, and nothing at all is "/". */
+/* Gateway API ReplacePrefixMatch: the prefix, which tables hold without its closing slash, gives
+   way to the replacement without its own; what follows begins with a slash or is nothing, and
+   nothing at all is "/". */
 static bool put_prefix(struct out *o, const struct route_match *r, struct str path)
 {
-    bool whole = r->path_kind == PATH_EXACT;
-    struct str prefix = r->path_kind == PATH_PREFIX || whole ? r->matched_path : STR("");
-    if (!whole)
-        prefix = without_slash(prefix);
+    bool part = r->path_kind == PATH_PREFIX || r->path_kind == PATH_EXACT;
+    struct str prefix = part ? r->matched_path : STR("");
     struct str rest = str_sub(path, prefix.n, path.n);
     struct str to = rest.n ? without_slash(r->action->path) : r->action->path;
     if (to.n + rest.n == 0)

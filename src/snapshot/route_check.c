@@ -84,14 +84,10 @@ static bool check_path(struct check *c, const struct rt_rule *r)
     case PATH_ANY:
         return r->path == 0 || bad(c, "a rule for every path names one");
     case PATH_EXACT:
-    case PATH_PREFIX: {
+    case PATH_PREFIX:
         if (r->path >= c->v.h->n_paths)
             return bad(c, "a rule's path is outside of the table");
-        const struct rt_path *p = &c->v.paths[r->path];
-        bool slash = p->n > 0 && c->v.base[p->at + p->n - 1] == '/';
-        return r->path_kind == PATH_EXACT || (p->n > 0 && !slash) ||
-               bad(c, "a prefix is empty or ends with a slash");
-    }
+        return r->path_kind == PATH_EXACT || c->v.paths[r->path].n > 0 || bad(c, "an empty prefix");
     case PATH_TEMPLATE:
         if (!string(c, r->path, &s))
             return bad(c, "a template is outside of the table");
@@ -233,13 +229,11 @@ static bool check_status(struct check *c, const struct rt_action *x)
     }
 }
 
-static bool check_edits(struct check *c, const struct rt_action *x)
+static bool check_edits(struct check *c)
 {
     struct str name, value;
-    if (x->n_edits > c->v.h->n_edits || x->edits > c->v.h->n_edits - x->n_edits)
-        return bad(c, "the header edits of an action are outside of the table");
-    for (uint32_t i = 0; i < x->n_edits; i++) {
-        const struct rt_edit *e = &c->v.edits[x->edits + i];
+    for (uint32_t i = 0; i < c->v.h->n_edits; i++) {
+        const struct rt_edit *e = &c->v.edits[i];
         if (e->op > EDIT_REMOVE || e->response > 1)
             return bad(c, "an unknown header edit");
         if (!string(c, e->name, &name) || !header_name_valid(name))
@@ -250,30 +244,40 @@ static bool check_edits(struct check *c, const struct rt_action *x)
     return true;
 }
 
-static bool check_backends(struct check *c, const struct rt_action *x)
+static bool check_backends(struct check *c)
 {
     struct str s;
-    uint64_t sum = 0;
-    if (x->n_backends > c->v.h->n_backends || x->backends > c->v.h->n_backends - x->n_backends)
-        return bad(c, "the backends of an action are outside of the table");
-    for (uint32_t i = 0; i < x->n_backends; i++) {
-        const struct rt_backend *b = &c->v.backends[x->backends + i];
+    for (uint32_t i = 0; i < c->v.h->n_backends; i++) {
+        const struct rt_backend *b = &c->v.backends[i];
         if (!string(c, b->cluster, &s) || s.n == 0 || !string(c, b->policy, &s))
             return bad(c, "a backend with a bad name");
-        sum += b->weight;
     }
-    return sum <= UINT32_MAX || bad(c, "weights that add up to more than 32 bits hold");
+    return true;
 }
 
+/* Actions share no backends and no edits, so that reading all of them costs no more than the bytes.
+ */
 static bool check_actions(struct check *c)
 {
-    for (uint32_t i = 0; i < c->v.h->n_actions; i++) {
+    const struct rt_header *h = c->v.h;
+    uint32_t backends = 0, edits = 0;
+    for (uint32_t i = 0; i < h->n_actions; i++) {
         const struct rt_action *x = &c->v.actions[i];
+        uint64_t sum = 0;
         if (x->path_prefix > 1)
             return bad(c, "a flag that is neither set nor clear");
-        if (!check_status(c, x) || !check_texts(c, x) || !check_backends(c, x) ||
-            !check_edits(c, x))
+        if (!check_status(c, x) || !check_texts(c, x))
             return false;
+        if (x->backends != backends || x->n_backends > h->n_backends - backends)
+            return bad(c, "the backends of an action are not its own");
+        if (x->edits != edits || x->n_edits > h->n_edits - edits)
+            return bad(c, "the header edits of an action are not its own");
+        for (uint32_t k = 0; k < x->n_backends; k++)
+            sum += c->v.backends[backends + k].weight;
+        if (sum > UINT32_MAX)
+            return bad(c, "weights that add up to more than 32 bits hold");
+        backends += x->n_backends;
+        edits += x->n_edits;
     }
     return true;
 }
@@ -312,7 +316,7 @@ bool route_table_check(struct str bytes, const char **ret_why)
 {
     struct check c = { .size = bytes.n, .why = "" };
     bool ok = check_head(&c, bytes) && check_paths(&c) && check_patterns(&c) && check_rules(&c) &&
-              check_refs(&c) && check_actions(&c);
+              check_refs(&c) && check_backends(&c) && check_edits(&c) && check_actions(&c);
     *ret_why = c.why;
     return ok;
 }

@@ -207,6 +207,44 @@ static bool plain_match(const struct rule_def *r, struct str method, struct str 
     }
 }
 
+/* What fuzzing found. */
+static void found(struct arena *a)
+{
+    CASE("a prefix with two closing slashes is one that ends with a slash");
+    struct action_def to = forward_to(a, STR("shop"));
+    struct rule_def r = {
+        .route = STR("r"), .path_kind = PATH_PREFIX, .path = STR("/a//"), .action = &to
+    };
+    struct route_table t;
+    EXPECT(open_table(route_table_build(a, &r, 1), &t));
+    EXPECT_INT(find(&t, "GET", "/a//b"), 0);
+    EXPECT_INT(find(&t, "GET", "/a/"), 0);
+    EXPECT_INT(find(&t, "GET", "/a/b"), ROUTE_NONE);
+    close_table(&t);
+
+    CASE("backends and edits that no action has are checked too");
+    struct str bytes = route_table_build(a, &r, 1);
+    struct route_view v;
+    const char *why;
+    CHECK(route_view(bytes, &v));
+    ((struct rt_action *)(uintptr_t)v.actions)->n_backends = 0;
+    EXPECT(route_table_check(bytes, &why));
+    ((struct rt_backend *)(uintptr_t)v.backends)->cluster = 0x7ffffffc;
+    EXPECT(!route_table_check(bytes, &why));
+    EXPECT_STR(str_from(why), STR("a backend with a bad name"));
+
+    CASE("actions that share their backends are refused");
+    struct action_def other = { .type = ACTION_REPLY, .status = 204 };
+    struct rule_def two[] = { r, { .route = STR("r"), .action = &other } };
+    bytes = route_table_build(a, two, 2);
+    CHECK(route_view(bytes, &v));
+    struct rt_action *x = (struct rt_action *)(uintptr_t)v.actions;
+    x[0].n_backends = x[1].n_backends = 1;
+    x[0].backends = x[1].backends = 0;
+    EXPECT(!route_table_check(bytes, &why));
+    EXPECT_STR(str_from(why), STR("the backends of an action are not its own"));
+}
+
 static void random_rules(void)
 {
     CASE("random rules: the lookup equals reading them one after another");
@@ -357,6 +395,7 @@ void unit_route_table(void)
     arena_init(&a, 0, 0);
     examples(&a);
     random_rules();
+    found(&a);
     damage(&a);
     texts(&a);
     arena_fini(&a);
