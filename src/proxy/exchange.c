@@ -468,6 +468,11 @@ static void down_close(struct http_stream *s, enum http_error e, const char *why
         x->fail_why = e == HTTP_ERR_PROTOCOL ? "http_request_error" : "client_closed";
         x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));
     }
+    /* An upstream that has said and heard everything closes its stream by itself, and keeps its connection. */
+    if (x->up && x->state == X_RESPONSE && x->resp_ended && x->req_sent) {
+        timer_off(&x->timer);
+        return;
+    }
     exchange_drop_upstream(x, HTTP_ERR_CANCEL);
     exchange_finish(x);
 }

@@ -426,8 +426,11 @@ static void up_close(struct http_stream *s, enum http_error e, const char *why)
     }
     release_endpoint(x);
     release_cluster(x);
-    if (x->resp_ended || x->state == X_REPLY)
-        return; /* the client's side ends the exchange */
+    if (x->resp_ended || x->state == X_REPLY) {
+        if (!x->down)
+            exchange_finish(x);
+        return; /* else the client's side ends the exchange */
+    }
     x->fail = FAIL_UPSTREAM;
     x->fail_why = "http_response_incomplete";
     x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));

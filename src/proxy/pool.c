@@ -326,6 +326,15 @@ void pool_close_all(struct worker *w)
     }
 }
 
+bool pool_any_open(const struct worker *w)
+{
+    size_t i = 0;
+    for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i))
+        if (((const struct pool *)m->value)->open > 0)
+            return true;
+    return false;
+}
+
 void pool_worker_fini(struct worker *w)
 {
     for (;;) {

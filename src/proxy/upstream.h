@@ -100,4 +100,5 @@ struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struc
 void pool_cancel(struct exchange *x); /* leaves the waiters */
 void pool_tick(struct worker *w);     /* once a second: gives back what nobody needs */
 void pool_close_all(struct worker *w);
+bool pool_any_open(const struct worker *w);
 void pool_worker_fini(struct worker *w); /* when their connections are gone */

@@ -198,7 +198,7 @@ static void thread_main(void *arg)
         l4_abort_all(l);
     }
     pool_close_all(w);
-    for (int i = 0; i < 64 && (w->active || !list_empty(&w->listeners)); i++) {
+    for (int i = 0; i < 64 && (w->active || !list_empty(&w->listeners) || pool_any_open(w)); i++) {
         loop_turn(w->loop, 0);
         tick_listeners(w, INT64_MAX);
     }

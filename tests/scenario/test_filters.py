@@ -75,14 +75,14 @@ def test_rate_limit_of_one_route(env):
 # ---- fault ----
 def test_fault_abort(env):
     up = env.upstream()
-    w = env.weir(simple(up, more=[shop_policy(fault={"abort": {"status": 418, "share": "100%"}})]))
+    w = env.weir(simple(up, more=[shop_policy(fault={"abort": {"status": 418, "percentage": "100%"}})]))
     r = env.client(w.addr()).ask()
     same((r.status, r.header("content-type")), (418, "application/problem+json"))
     same(up.requests, [])
 
 
 def test_fault_share(env):
-    w = env.weir(simple(env.upstream(), more=[shop_policy(fault={"abort": {"status": 503, "share": "30%"}})]))
+    w = env.weir(simple(env.upstream(), more=[shop_policy(fault={"abort": {"status": 503, "percentage": "30%"}})]))
     c = env.client(w.addr())
     got = [c.ask().status for _ in range(500)].count(503)
     assert 90 < got < 215, got  # 150 expected; six standard deviations are 61
@@ -92,7 +92,7 @@ def test_fault_delay(env):
     """The request waits, and goes on; others are not held; a client that leaves meanwhile is let go."""
     up = env.upstream()
     w = env.weir([*simple(up), service("fast", env.upstream()), route("fast", rule("fast"), hosts=["fast.example"]),
-                  shop_policy(fault={"delay": {"time": "1s", "share": "100%"}})], workers=1)
+                  shop_policy(fault={"delay": {"duration": "1s", "percentage": "100%"}})], workers=1)
     slow = env.client(w.addr())
     slow.request("POST", "/", body=b"hello")
     gone = env.client(w.addr())
