@@ -54,8 +54,6 @@ static int run(const struct invocation *in)
         ok = print_world(&d.compiled.resources, &a, &e);
     errors_sort(&e);
     int code = documents_report(&e);
-    if (ok && out)
-        fprintf(stderr, "%s: %zu resources\n", out, d.compiled.resources.n);
     documents_fini(&d);
     arena_fini(&a);
     return ok ? code : EXIT_FAILED;

@@ -43,7 +43,8 @@ static bool read_file(const char *path, struct arena *a, struct buf *docs, struc
 {
     struct str text;
     node_list some = { NULL, 0 };
-    if (!file_read(a, path, DOCUMENT_MAX, &text))
+    bool ok = strcmp(path, "-") == 0 ? file_read_stdin(a, DOCUMENT_MAX, &text) : file_read(a, path, DOCUMENT_MAX, &text);
+    if (!ok)
         return fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
     if (str_ends(str_from(path), STR(".json"))) {
         struct node *n = json_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, e);
@@ -150,13 +151,13 @@ struct world *documents_world(const resource_list *r, const struct world *prev, 
     buf_init(bytes, SIZE_MAX / 2);
     arena_init(&scratch, 0, 0);
     struct world *w = NULL;
-    if (!wire_snapshot_write(r, bytes))
-        fail(e, STR(""), 0, 0, STR(""), "out of memory");
-    else if (wire_snapshot_read(buf_view(bytes), false, &scratch, &read, e, STR("documents")))
+    bool ok = wire_snapshot_write(r, bytes) || fail(e, STR(""), 0, 0, STR(""), "out of memory");
+    ok = ok && wire_snapshot_read(buf_view(bytes), false, &scratch, &read, e, STR("documents"));
+    if (ok) /* owns the bytes from here on, also when it fails */
         w = world_build(&(struct world_input){ .resources = &read, .release = release_buf, .hold = bytes }, prev, e);
-    arena_fini(&scratch);
-    if (!w)
+    else
         release_buf(bytes);
+    arena_fini(&scratch);
     return w;
 }
 
@@ -180,9 +181,9 @@ struct world *snapshot_world(const char *path, const struct world *prev, struct 
     struct world *w = NULL;
     if (wire_snapshot_read(*map, true, &scratch, &read, e, str_from(path)))
         w = world_build(&(struct world_input){ .resources = &read, .release = release_map, .hold = map }, prev, e);
-    arena_fini(&scratch);
-    if (!w)
+    else
         release_map(map);
+    arena_fini(&scratch);
     return w;
 }
 

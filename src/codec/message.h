@@ -29,6 +29,7 @@ struct http_message {
     bool expect_continue;
     bool te_trailers;       /* the sender accepts trailers */
     bool has_query;
+    bool close_after;       /* answers of a server: the HTTP/1 connection serves no other request */
 };
 enum http_method http_method_of(struct str s);
 bool http_method_idempotent(uint8_t m); /* RFC 9110 section 9.2.2; METHOD_OTHER is not */

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 
 enum path_class {
-    CLASS_ANY,
     CLASS_REGEX,
-    CLASS_PREFIX,
+    CLASS_PREFIX, /* a match without a path is the prefix / */
     CLASS_EXACT
 }; /* a higher one comes first */
 
@@ -38,7 +37,7 @@ static uint64_t prefix_rank(struct str path)
 static void path_prepare(const struct route_path *p, struct prepared *ret)
 {
     struct rule_def *d = &ret->def;
-    uint64_t class = CLASS_ANY, rank = 0;
+    uint64_t class = CLASS_PREFIX, rank = 0;
     d->path = STR("");
     d->path_kind = PATH_ANY;
     if (p && p->exact.p) {

@@ -35,6 +35,14 @@ enum http_error client_stream_error(const struct client *cl, enum io_err e, bool
     return e == IO_MEMORY ? HTTP_ERR_MEMORY : HTTP_ERR_RESET;
 }
 
+void client_ready(struct client *cl)
+{
+    if (cl->opened)
+        return;
+    cl->opened = cl->pub.ready = true;
+    cl->pub.ev->on_open(&cl->pub);
+}
+
 static void on_open(struct conn *c)
 {
     struct client *cl = client_of_conn(c);
@@ -53,10 +61,10 @@ static void on_open(struct conn *c)
         client_fail(cl, HTTP_ERR_MEMORY, "out of memory");
         return;
     }
-    if (!h2)
-        h1_client_start(cl);
-    cl->opened = cl->pub.ready = true;
-    cl->pub.ev->on_open(&cl->pub);
+    if (h2)
+        return; /* ready with the peer's SETTINGS */
+    h1_client_start(cl);
+    client_ready(cl);
 }
 
 static void on_data(struct conn *c, const char *p, size_t n)

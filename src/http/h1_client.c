@@ -78,7 +78,7 @@ static size_t read_head(struct client *cl, const char *p, size_t n)
     enum h1_result r = h1_parse_response(p, n, &cl->conf.h1, st->method, hv, H1_MAX_HEADERS, &m, &used, &why);
     if (r == H1_MORE)
         return 0;
-    if (r == H1_OK && m.status == 101 && !st->upgrade) {
+    if (r == H1_OK && m.status == 101 && (!st->upgrade || !header_list_has(str_from(st->offered), m.upgrade))) {
         r = H1_BAD;
         why = "101 that was not asked for";
     }
@@ -203,7 +203,9 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
     struct h1_client_stream *st = &cl->h1;
     struct h1_framing f = { 0 };
     st->method = m->method;
-    st->upgrade = m->upgrade.n > 0;
+    st->upgrade = m->upgrade.n > 0 && m->upgrade.n < sizeof(st->offered);
+    if (st->upgrade)
+        memcpy(st->offered, m->upgrade.p, m->upgrade.n);
     if (conn_closing(&cl->c))
         return;
     if (m->body == BODY_LENGTH) {

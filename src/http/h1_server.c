@@ -456,7 +456,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
         return;
     }
     choose_framing(st, m, end, &f);
-    st->keep = stays_open(st);
+    st->keep = stays_open(st) && !m->close_after;
     if (!st->keep)
         f.connection = "close";
     else if (st->http10)

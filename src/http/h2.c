@@ -523,7 +523,9 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
     if (conn_closing(h->c))
         return;
     CHECK(!st->sent_head && m->status != 101);
-    size_t n = h2_head_nv(m, h->cl != NULL, length, nv, ARRAY_LEN(nv));
+    struct http_message out = *m;
+    out.tls = h->c->tls != NULL; /* :scheme is this connection's */
+    size_t n = h2_head_nv(&out, h->cl != NULL, length, nv, ARRAY_LEN(nv));
     st->sent_head = true;
     st->ended = end;
     if (m->body == BODY_LENGTH) {

@@ -16,7 +16,6 @@ bool h2_client_start(struct client *cl)
         return false;
     }
     cl->h2 = h;
-    cl->pub.max_streams = 100; /* until the peer's SETTINGS say */
     return true;
 }
 
@@ -24,6 +23,7 @@ void h2_client_settings(struct h2 *h)
 {
     uint32_t max = nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     h->cl->pub.max_streams = max < CLIENT_STREAMS_MAX ? max : CLIENT_STREAMS_MAX;
+    client_ready(h->cl); /* only now is it known how many streams are allowed: none is refused for want of that */
 }
 
 struct http_stream *h2_client_request(struct client *cl)

@@ -122,6 +122,8 @@ bool http_server_accept(struct http_server *srv, int fd, const union addr *peer,
 /* Announces: GOAWAY in HTTP/2; in HTTP/1 the next answer of each connection says Connection: close, and an idle one waits for its next
    request: closing it would race with a request on its way. Returns at once; n_conns falls to 0 as clients leave. */
 void http_server_drain(struct http_server *srv);
+/* HTTP/1 connections that wait for a request are closed: when the end of a drain is near, and who would use them has had time to. */
+void http_server_close_idle(struct http_server *srv);
 void http_server_abort_all(struct http_server *srv); /* at the drain deadline */
 const union addr *http_stream_peer(struct http_stream *s); /* server streams only */
 uint32_t http_stream_id(struct http_stream *s);            /* h2 stream id, or the h1 request's number on its connection */

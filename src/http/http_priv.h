@@ -7,7 +7,7 @@
 
 /* Limits that a peer can run into. Head limits are http_server_conf's and http_client_conf's. */
 enum {
-    H1_DISCARD_MAX = 64 * 1024,  /* of a request body nobody wants: reading it is cheaper than a new connection */
+    H1_DISCARD_MAX = 256 * 1024,  /* of a request body nobody wants: reading it is cheaper than a new connection */
     H1_TRAILER_BYTES = 8 * 1024, /* of a chunked body's trailer section */
     H1_TRAILER_FIELDS = 64,
     H1_INTERIM_MAX = 16,      /* 1xx answers before a final one */
@@ -135,6 +135,7 @@ struct h1_client_stream {
     bool answered; /* a byte of the answer came */
     bool headed;   /* on_head was called */
     bool upgrade;  /* we asked for one */
+    char offered[64]; /* what we asked for; NUL-terminated */
     bool tunnel;
     bool keep;     /* connection may serve another request */
     bool paused;
@@ -160,6 +161,8 @@ static inline struct client *client_of_conn(struct conn *c)
 {
     return CONTAINER_OF(c, struct client, c);
 }
+/* Requests may start: tells the user once. */
+void client_ready(struct client *cl);
 /* No more requests start on it: tells the user once. */
 void client_end(struct client *cl, enum http_error e, const char *why);
 /* Remembers why and drops the connection; streams and user are told at the end of the turn. */

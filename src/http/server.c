@@ -201,6 +201,16 @@ void http_server_drain(struct http_server *srv)
     }
 }
 
+void http_server_close_idle(struct http_server *srv)
+{
+    LIST_FOR_SAFE(it, tmp, &srv->conns)
+    {
+        struct server_conn *sc = CONTAINER_OF(it, struct server_conn, link);
+        if (sc->state == SC_IDLE && !conn_closing(&sc->c))
+            conn_close(&sc->c, HTTP_LINGER);
+    }
+}
+
 void http_server_abort_all(struct http_server *srv)
 {
     LIST_FOR_SAFE(it, tmp, &srv->conns)

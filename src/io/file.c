@@ -28,12 +28,9 @@ static bool read_all(int fd, struct buf *out)
     }
 }
 
-bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
+static bool read_descriptor(int fd, struct arena *a, size_t max, struct str *ret)
 {
     struct buf b;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
     buf_init(&b, max + 64 * 1024);
     bool ok = read_all(fd, &b);
     if (ok && b.n > max) {
@@ -41,12 +38,28 @@ bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
         ok = false;
     }
     int err = errno;
-    close(fd);
     if (ok)
         *ret = arena_str(a, buf_view(&b));
     buf_fini(&b);
     errno = err;
     return ok;
+}
+
+bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = read_descriptor(fd, a, max, ret);
+    int err = errno;
+    close(fd);
+    errno = err;
+    return ok;
+}
+
+bool file_read_stdin(struct arena *a, size_t max, struct str *ret)
+{
+    return read_descriptor(STDIN_FILENO, a, max, ret);
 }
 
 static bool write_all(int fd, struct str s)

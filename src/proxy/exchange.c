@@ -115,6 +115,7 @@ static bool misdirected(struct exchange *x)
 
 static void refuse(struct exchange *x, uint16_t status, const char *slug, const char *detail)
 {
+    x->close_after = status != 405; /* a client that sends such a thing gets no second try on this connection */
     exchange_fail(x, FAIL_CLIENT, "http_request_error",
                   &(struct reply){ .status = status, .slug = slug, .detail = str_from(detail) });
 }
@@ -345,6 +346,7 @@ static void idle_expired(struct exchange *x)
     /* A response under way cannot be replaced: whoever is slow is named in the log. */
     x->fail = x->up_paused || x->state == X_REPLY ? FAIL_CLIENT : FAIL_UPSTREAM;
     x->fail_why = x->fail == FAIL_CLIENT ? "connection_write_timeout" : "connection_read_timeout";
+    exchange_drop_upstream(x, HTTP_ERR_TIMEOUT);
     http_stream_abort(x->down, HTTP_ERR_TIMEOUT);
     x->down = NULL;
     exchange_finish(x);

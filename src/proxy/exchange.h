@@ -70,7 +70,9 @@ struct exchange {
     bool retry_counted : 1;  /* holds a retry permit of the cluster */
     bool trusted : 1;        /* peer may speak for the client */
     bool in_filters : 1;
+    bool close_after : 1;
     uint8_t n_resp_headers;
+    uint8_t refused; /* times a peer refused the stream unprocessed */
     struct str request_id;
     struct str tls_version, sni, peer_subject; /* for the log: kept because the connection can end first */
     struct header resp_headers[EXCHANGE_RESPONSE_HEADERS]; /* from exchange_response_header */

@@ -45,6 +45,7 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
 {
     struct header hv[REPLY_HEADERS_MAX];
     struct http_message out = *m;
+    out.close_after = x->close_after;
     out.headers = (struct headers){ .v = hv, .n = 0, .cap = REPLY_HEADERS_MAX };
     bool dated = false;
     for (uint32_t i = 0; i < m->headers.n; i++) {

@@ -66,7 +66,10 @@ void exchange_forward(struct exchange *x)
         unavailable(x, "connection_limit_reached", "circuit-open", "The service has as many requests under way as it is allowed.");
         return;
     }
-    x->body_replay = p->retry->attempts > 0 || http_method_idempotent(x->req.method);
+    /* Kept for retries, and for a peer that may refuse a stream unprocessed (RFC 9113 section 8.7), whatever the method. */
+    x->body_replay = p->retry->attempts > 0 || http_method_idempotent(x->req.method) || cluster_of(x)->proto != PROTO_H1;
+    if (cluster_of(x)->proto != PROTO_H1)
+        x->req.upgrade = STR(""); /* HTTP/2 has no Upgrade */
     if (p->timeout->request.ns && !x->req.upgrade.n)
         x->deadline_request = x->t_start + p->timeout->request.ns;
     try_next(x);
@@ -266,6 +269,7 @@ static struct failure classify(const struct exchange *x, enum http_error e)
     }
 }
 
+enum { REFUSED_MAX = 3 };
 static void try_failed(struct exchange *x, enum http_error e, const char *why)
 {
     if (e == HTTP_ERR_STALE && !x->stale_retried && replayable(x) && http_method_idempotent(x->req.method)) {
@@ -273,8 +277,8 @@ static void try_failed(struct exchange *x, enum http_error e, const char *why)
         begin_retry(x, true);
         return;
     }
-    if (e == HTTP_ERR_REFUSED && !x->stale_retried && replayable(x)) {
-        x->stale_retried = true; /* not processed, RFC 9113 section 8.7 */
+    if (e == HTTP_ERR_REFUSED && x->refused < REFUSED_MAX && replayable(x)) {
+        x->refused++; /* not processed, RFC 9113 section 8.7 */
         begin_retry(x, true);
         return;
     }

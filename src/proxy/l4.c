@@ -115,8 +115,12 @@ static void fail_both(struct l4 *x, const char *why)
 {
     if (!*x->why)
         x->why = why;
-    if (!x->down_gone && !conn_closing(&x->down))
-        conn_abort(&x->down, IO_OTHER);
+    if (!x->down_gone && !conn_closing(&x->down)) {
+        if (x->connected)
+            conn_abort(&x->down, IO_OTHER);
+        else
+            conn_close(&x->down, (struct dur){ NS_PER_S }); /* nothing was said yet that could look whole */
+    }
     if (x->up_used && !conn_closing(&x->up))
         conn_abort(&x->up, IO_OTHER);
 }

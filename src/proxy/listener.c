@@ -11,10 +11,11 @@ enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
 };
 
+#define SHED_BODY "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"request_id\":\"\"}\n"
+_Static_assert(sizeof(SHED_BODY) - 1 == 107, "the length in shed_answer");
 static const char shed_answer[] =
     "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n"
-    "content-length: 107\r\n\r\n"
-    "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"request_id\":\"\"}\r\n";
+    "content-length: 107\r\n\r\n" SHED_BODY;
 
 static bool over_limit(const struct worker_listener *l)
 {

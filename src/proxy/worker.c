@@ -150,6 +150,9 @@ static void tick_listeners(struct worker *w, int64_t now)
         struct worker_listener *l = CONTAINER_OF(it, struct worker_listener, link);
         if (!l->removed)
             continue;
+        /* Half of the time is for clients to come back and be told; after it an idle connection is let go. */
+        if (now >= l->drain_deadline - w->p->conf.drain.ns / 2)
+            http_server_close_idle(&l->http);
         if (now >= l->drain_deadline) {
             http_server_abort_all(&l->http);
             l4_abort_all(l);

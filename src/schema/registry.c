@@ -2,6 +2,8 @@
  * lock. */
 #include "base/mem.h"
 #include "schema/schema.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 enum {
     MAX_REGISTRIES = 16
@@ -64,7 +66,10 @@ void registry_add(const char *registry, const char *key, const struct schema *sc
     if (s->n == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 16;
         struct registry_row *rows = mem_realloc(s->rows, cap * sizeof(*rows));
-        CHECK(rows);
+        if (!rows) { /* at start: nothing to fall back to */
+            fputs("weir: out of memory\n", stderr);
+            exit(1);
+        }
         s->rows = rows;
         s->cap = cap;
     }

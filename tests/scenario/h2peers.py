@@ -283,6 +283,11 @@ class H2Request:
     def send_reset(self, code=0):
         self.conn.do(lambda c: c.reset_stream(self.id, code))
 
+    def send_goaway(self):
+        """The connection takes no stream after this one."""
+        self.conn.going = True
+        self.conn.do(lambda c: c.close_connection(last_stream_id=self.id))
+
     def wait_end(self):
         self.conn.wait(lambda: self.ended or self.reset is not None)
 
@@ -292,7 +297,7 @@ class H2ServerConnection:
         self.server, self.sock, self.number = server, sock, number
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self.changed = threading.Condition(threading.RLock())
-        self.streams, self.over = {}, False
+        self.streams, self.over, self.going = {}, False, False
         for k, v in server.settings.items():
             self.conn.local_settings[k] = v
 
@@ -335,13 +340,22 @@ class H2ServerConnection:
     def run(self):
         with self.changed:
             self.conn.initiate_connection()
-            self.sock.sendall(self.conn.data_to_send())
+            out = self.conn.data_to_send()
+            if self.server.most_streams is not None:  # beside the library, which drops the connection over it
+                out += frame(SETTINGS, payload=struct.pack(">HI", 3, self.server.most_streams))
+            self.sock.sendall(out)
         while True:
             data = self.sock.recv(65536)
             if not data:
                 return
             with self.changed:
-                for e in self.conn.receive_data(data):
+                try:
+                    events = self.conn.receive_data(data)
+                except h2.exceptions.ProtocolError:
+                    if not self.going:
+                        raise
+                    continue  # frames that crossed our GOAWAY: the library knows no such state
+                for e in events:
                     self.event(e)
                 out = self.conn.data_to_send()
                 if out:
@@ -353,6 +367,11 @@ class H2ServerConnection:
             r = H2Request(self, e.stream_id, e.headers)
             self.streams[e.stream_id] = r
             self.server.started.append(r)
+            if self.server.most_streams is not None and self.conn.open_inbound_streams > self.server.most_streams:
+                self.conn.reset_stream(e.stream_id, 7)
+                self.server.refused += 1
+                r.reset = 7
+                return
             if self.server.early:
                 self.hand(r)
         elif isinstance(e, h2.events.DataReceived):
@@ -365,7 +384,7 @@ class H2ServerConnection:
         elif isinstance(e, h2.events.StreamEnded):
             r = self.streams[e.stream_id]
             r.ended = True
-            if not self.server.early:
+            if not self.server.early and r.reset is None:
                 self.hand(r)
         elif isinstance(e, h2.events.StreamReset):
             r = self.streams.get(e.stream_id)
@@ -391,7 +410,8 @@ class H2ServerConnection:
 class H2Upstream(Server):
     """handler(request) in a thread of its own, when the request is whole, or early: at its head."""
 
-    def __init__(self, handler=None, tls=None, early=False, settings=None, acknowledge=True, name=""):
+    def __init__(self, handler=None, tls=None, early=False, settings=None, acknowledge=True, name="", most_streams=None):
+        self.most_streams, self.refused = most_streams, 0
         self.handler, self.early, self.settings, self.acknowledge, self.name = handler, early, settings or {}, acknowledge, name
         self.requests, self.started, self.conns = [], [], []
         super().__init__(tls)

@@ -49,8 +49,8 @@ def statuses(data):
         r = Response(head + mark)
         n = r.length()
         assert n is not None or r.status < 200, "answer without a length: %r" % head
-        data = rest[n or 0:]
         assert len(rest) >= (n or 0), "cut answer"
+        r.body, data = rest[:n or 0], rest[n or 0:]
         found.append(r)
     return found
 
