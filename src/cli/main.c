@@ -6,8 +6,6 @@
 #include <stdio.h>
 
 
-const char weir_version[] = "0.1.0";
-
 static const struct command *find_command(struct str name)
 {
     for (size_t i = 0; commands[i]; i++)
@@ -22,35 +20,6 @@ static const struct option *find_option(const struct command *c, struct str name
         if (letter ? o->letter == letter : str_eq(name, str_from(o->name)))
             return o;
     return NULL;
-}
-
-const char *invocation_next(const struct invocation *in, const char *name, size_t *i)
-{
-    while (*i < in->options.n) {
-        const struct given *g = &in->options.v[(*i)++];
-        if (strcmp(g->option->name, name) == 0)
-            return g->value;
-    }
-    return NULL;
-}
-
-const char *invocation_option(const struct invocation *in, const char *name)
-{
-    const char *last = NULL, *v;
-    for (size_t i = 0; (v = invocation_next(in, name, &i));)
-        last = v;
-    return last;
-}
-
-int usage_error(const struct invocation *in, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fprintf(stderr, "weir %s: ", in->command->name);
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "\nTry 'weir %s --help'.\n", in->command->name);
-    va_end(ap);
-    return EXIT_USAGE;
 }
 
 struct reader {

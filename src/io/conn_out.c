@@ -143,6 +143,8 @@ static void conn_push(struct conn *c)
         return;
     if ((c->flags & (CONN_F_FIN | CONN_F_FIN_SENT)) == CONN_F_FIN && c->out_n == 0)
         conn_fin(c);
+    else if ((c->flags & CONN_F_FIN_SENT) && c->out_n == 0)
+        conn_after_fin(c); /* conn_close after conn_shutdown */
 }
 
 void conn_flush(struct conn *c)

@@ -2,7 +2,7 @@
    host's chunks are in total order, so the first chunk that matches wins.
 
    Layout, little endian, offsets from the start, everything 4-aligned and checked once by route_table_check:
-     header | rules[n_rules] | paths[n_paths] sorted bytewise | refs | actions | strings
+     header | rules[n_rules] | paths[n_paths] sorted bytewise | refs | values | actions | backends | edits | patterns | strings
    Rules stand in the total order of the model (priority, path exact > longest prefix or template > regex, method, number of headers, number of
    query parameters, older, name), so a smaller index wins. paths[] are the distinct literal beginnings (whole path for exact and prefix, the part
    before the first '{' for templates, "" for regex); each has the index of its longest proper prefix among them as parent. All prefixes of a request path lie

@@ -184,9 +184,9 @@ def test_many_calls_share_connections(env):
 
 
 def test_server_goes_away_gracefully(env):
-    """The server ends with GOAWAY while calls run: those finish, later ones fail as UNAVAILABLE or go elsewhere."""
+    """A server ends with GOAWAY: what it did not process goes elsewhere, and connections it refuses are tried elsewhere."""
     a, b = GrpcServer(env), GrpcServer(env)
-    w = env.weir(simple(a, b, protocol="grpc"))
+    w = env.weir(simple(a, b, protocol="grpc", more=[policy("p", {"service": "shop"}, retry={"attempts": 1, "on": ["connect-failure"]})]))
     with channel(w.addr()) as c:
         unary = c.unary_unary("/test.Echo/Unary")
         for i in range(20):

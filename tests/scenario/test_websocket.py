@@ -43,7 +43,8 @@ class WsServer:
 
 def connect(address, path="/", tls=None, **more):
     more.setdefault("max_size", None)
-    return websockets.connect("%s://shop.example%s" % ("wss" if tls else "ws", path), host=address[0], port=address[1], ssl=tls, open_timeout=10, **more)
+    return websockets.connect("%s://shop.example%s" % ("wss" if tls else "ws", path), host=address[0], port=address[1], ssl=tls, server_hostname="shop.example" if tls else None,
+                              open_timeout=10, **more)
 
 
 async def conversation(address, tls=None):
