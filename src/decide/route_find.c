@@ -104,15 +104,23 @@ bool route_rule_match(const struct route_table *t, const struct rt_rule *r,
 
 /* ---- paths ---- */
 
-static size_t common(const char *a, const char *b, size_t from, size_t n)
+static inline uint64_t load8(const char *p)
 {
-    while (from + 8 <= n) {
-        uint64_t x, y;
-        memcpy(&x, a + from, 8);
-        memcpy(&y, b + from, 8);
-        if (x != y)
-            return from + (size_t)__builtin_ctzll(x ^ y) / 8;
-        from += 8;
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* How many of n bytes a and b share, when they share the first `from`. */
+static inline size_t common(const char *a, const char *b, size_t from, size_t n)
+{
+    uint64_t diff;
+    for (; from + 8 <= n; from += 8)
+        if ((diff = load8(a + from) ^ load8(b + from)) != 0)
+            return from + (size_t)__builtin_ctzll(diff) / 8;
+    if (n >= 8 && from < n) { /* the last eight, some of them known to be equal */
+        diff = load8(a + n - 8) ^ load8(b + n - 8);
+        return diff ? n - 8 + (size_t)__builtin_ctzll(diff) / 8 : n;
     }
     while (from < n && a[from] == b[from])
         from++;

@@ -36,7 +36,10 @@ const struct host_entry *host_index_find(const struct host_index *ix, struct str
     uint32_t hash = (uint32_t)str_hash(key);
     for (uint32_t at = hash & ix->mask; ix->slots[at].entry; at = (at + 1) & ix->mask) {
         const struct host_entry *e = &ix->entries[ix->slots[at].entry - 1];
-        if (ix->slots[at].hash == hash && str_eq(key_of(e), key))
+        size_t star = e->host.n - key.n; /* 1: "*" stands before the suffix that is looked for */
+        if (ix->slots[at].hash != hash || star > 1 || (e->host.p[0] == '*') != (star == 1))
+            continue;
+        if (memcmp(e->host.p + star, key.p, key.n) == 0)
             return e;
     }
     return NULL;

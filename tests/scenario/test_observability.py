@@ -47,8 +47,8 @@ def test_log_injection(env):
     """T31: no byte of a request makes a second line, a second field, or moves a terminal."""
     w = env.weir(simple(env.upstream()))
     evil = '/%22,%22status%22:999,%22x%22:%22%0a{%22time%22:1}%1b[2J'
+    env.client(w.addr()).ask("GET", evil, [("User-Agent", '","x":"')])
     c = env.client(w.addr())
-    c.ask("GET", evil, [("User-Agent", '","x":"')])
     c.send("GET /" + "\x1b[2J" + " HTTP/1.1\r\nHost: shop.example\r\n\r\n")
     c.response()
     c = env.client(w.addr())

@@ -276,7 +276,43 @@ def test_sigint_drains_too(env):
     w.check_log()
 
 
-def test_reload_while_draining_and_many_signals(env):
+def test_reload_while_draining(env):
+    """SIGHUP after SIGTERM: too late to change anything, and no harm."""
+    go = threading.Event()
+
+    def handler(x):
+        go.wait(20)
+        return reply()
+
+    up = env.upstream(handler)
+    w = env.weir(simple(up))
+    c = env.client(w.addr())
+    c.request()
+    up.wait()
+    task = env.thread(w.stop)
+    until(lambda: w.log("draining"), "draining")
+    for _ in range(3):
+        w.process.send_signal(signal.SIGHUP)
+        same(w.get("/ready")[0], 503)
+    go.set()
+    same(c.response().status, 200)
+    task.result()
+
+
+def test_reload_and_end_at_once(env):
+    """Both signals wait when the process gets to them."""
+    for _ in range(5):
+        w = env.weir(simple(env.upstream()))
+        w.process.send_signal(signal.SIGSTOP)
+        w.process.send_signal(signal.SIGHUP)
+        w.process.send_signal(signal.SIGTERM)
+        w.process.send_signal(signal.SIGCONT)
+        same(w.process.wait(15), 0, w.stderr())
+        w.stopped = True
+        w.check_log()
+
+
+def test_many_signals(env):
     w = env.weir(simple(env.upstream()))
     for _ in range(50):
         w.process.send_signal(signal.SIGHUP)

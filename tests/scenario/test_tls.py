@@ -189,10 +189,7 @@ def test_large_bodies_over_tls(env):
     w = env.weir(site(env, up))
     body = bytes(range(256)) * 65536
     c = env.client(w.addr(), client_context(env.ca()))
-    task = env.thread(c.request, "POST", "/", (), body)
-    r = c.response()
-    task.result()
-    assert r.body == body
+    assert c.ask("POST", "/", body=body).body == body
 
 
 def test_close_notify_before_the_end(env):
