@@ -11,9 +11,12 @@ struct str {
     const char *p;
     size_t n;
 };
-#define STR(lit)    ((struct str){ "" lit, sizeof(lit) - 1 })
-#define STR_INIT(lit) { "" lit, sizeof(lit) - 1 } /* for static initialisers */
-#define STR_FMT(s)  (int)(s).n, (s).p /* printf("%.*s", STR_FMT(s)) */
+#define STR(lit) ((struct str){ "" lit, sizeof(lit) - 1 })
+#define STR_INIT(lit)           \
+    {                           \
+        "" lit, sizeof(lit) - 1 \
+    }                                /* for static initialisers */
+#define STR_FMT(s) (int)(s).n, (s).p /* printf("%.*s", STR_FMT(s)) */
 
 /* Units are types, so an int of milliseconds cannot be passed for one of seconds. */
 struct dur {
@@ -30,10 +33,10 @@ struct ratio {
 #define NS_PER_S  1000000000LL
 
 /* LIST_OF(T) is the one shape of a list: a pointer and a count. */
-#define LIST_OF(T)                                                                                 \
-    struct {                                                                                       \
-        T *v;                                                                                      \
-        size_t n;                                                                                  \
+#define LIST_OF(T) \
+    struct {       \
+        T *v;      \
+        size_t n;  \
     }
 typedef LIST_OF(struct str) str_list;
 struct str_pair {
@@ -42,7 +45,7 @@ struct str_pair {
 typedef LIST_OF(struct str_pair) str_map;
 
 #define ARRAY_LEN(a)            (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(p, T, m)   ((T *)(void *)((char *)(p) - offsetof(T, m)))
+#define CONTAINER_OF(p, T, m)   ((T *)(void *)((char *)(p)-offsetof(T, m)))
 #define LIKELY(x)               __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)             __builtin_expect(!!(x), 0)
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
@@ -59,7 +62,7 @@ bool str_ieq(struct str a, struct str b); /* ASCII case-insensitive */
 int str_cmp(struct str a, struct str b);  /* bytewise, shorter first */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
-struct str str_from(const char *cstr); /* cstr may be NULL */
+struct str str_from(const char *cstr);                    /* cstr may be NULL */
 struct str str_sub(struct str s, size_t from, size_t to); /* clamps */
 struct str str_trim(struct str s);                        /* SP and HTAB at both ends */
 /* Cuts s at the first c: ret_head is what stands before, ret_rest what follows. False if no c. */

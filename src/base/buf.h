@@ -10,7 +10,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b); /* keeps memory, clears failed */
-bool buf_add(struct buf *b, const void *p, size_t n); /* false and failed over max: nothing is added */
+bool buf_add(struct buf *b, const void *p,
+             size_t n); /* false and failed over max: nothing is added */
 bool buf_str(struct buf *b, struct str s);
 bool buf_char(struct buf *b, char c);
 bool buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);

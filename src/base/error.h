@@ -1,12 +1,13 @@
-/* Errors about what a person wrote: all of them, each with its place. Library folders return, only cli prints. */
+/* Errors about what a person wrote: all of them, each with its place. Library folders return, only
+ * cli prints. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
 
 struct error {
-    struct str file; /* "" when not from a file */
+    struct str file;    /* "" when not from a file */
     uint32_t line, col; /* from 1; 0 = unknown */
-    struct str path; /* spec.rules[0].to[1].service */
+    struct str path;    /* spec.rules[0].to[1].service */
     struct str msg;
     bool warning;
 };
@@ -19,10 +20,10 @@ struct errors {
 };
 void errors_init(struct errors *e, struct arena *a);
 /* Appends; copies every text. Always returns false so that `return fail(...)` reads well. */
-bool fail(struct errors *e, struct str file, uint32_t line, uint32_t col, struct str path, const char *fmt, ...)
-    PRINTF_LIKE(6, 7);
-bool warn(struct errors *e, struct str file, uint32_t line, uint32_t col, struct str path, const char *fmt, ...)
-    PRINTF_LIKE(6, 7);
+bool fail(struct errors *e, struct str file, uint32_t line, uint32_t col, struct str path,
+          const char *fmt, ...) PRINTF_LIKE(6, 7);
+bool warn(struct errors *e, struct str file, uint32_t line, uint32_t col, struct str path,
+          const char *fmt, ...) PRINTF_LIKE(6, 7);
 bool errors_any(const struct errors *e); /* true errors, not warnings */
 void errors_sort(struct errors *e);      /* by file, line, column */
 /* "file:line:col: path: message"; parts that are empty are left out with their colon. */

@@ -30,7 +30,7 @@ static inline void list_add_head(struct list *l, struct list *n)
 {
     list_add_tail(l->next, n);
 }
-#define LIST_FOR(it, head)  for (struct list *it = (head)->next; it != (head); it = it->next)
+#define LIST_FOR(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* it may be removed in the body */
-#define LIST_FOR_SAFE(it, tmp, head)                                                               \
+#define LIST_FOR_SAFE(it, tmp, head) \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)

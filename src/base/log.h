@@ -1,5 +1,6 @@
-/* Structured log to stderr: JSON lines, or text on a terminal. Any thread; one write(2) a line; never on the hot path.
-   LOG_INFO("reloaded", LS("file", path), LI("routes", n)); values are escaped, so nothing can be injected. */
+/* Structured log to stderr: JSON lines, or text on a terminal. Any thread; one write(2) a line;
+   never on the hot path. LOG_INFO("reloaded", LS("file", path), LI("routes", n)); values are
+   escaped, so nothing can be injected. */
 #pragma once
 #include "base/base.h"
 
@@ -16,8 +17,8 @@ struct log_field {
 void log_set_level(enum log_level min);
 void log_set_format_json(bool json); /* default: text when stderr is a terminal */
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n);
-#define LOG_AT(lv, m, ...)                                                                         \
-    log_write(lv, m, (struct log_field[]){ __VA_ARGS__ },                                          \
+#define LOG_AT(lv, m, ...)                                \
+    log_write(lv, m, (struct log_field[]){ __VA_ARGS__ }, \
               sizeof((struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 #define LOG_DEBUG(m, ...) LOG_AT(LOG_LEVEL_DEBUG, m, __VA_ARGS__)
 #define LOG_INFO(m, ...)  LOG_AT(LOG_LEVEL_INFO, m, __VA_ARGS__)

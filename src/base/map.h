@@ -1,4 +1,5 @@
-/* Hash map from str to pointer, open addressing, keyed hash. Keys are not copied: they must outlive the map. */
+/* Hash map from str to pointer, open addressing, keyed hash. Keys are not copied: they must outlive
+ * the map. */
 #pragma once
 #include "base/base.h"
 
@@ -11,7 +12,7 @@ struct map {
     struct map_slot *v;
     size_t n, cap;
 };
-void map_fini(struct map *m); /* a zeroed map is an empty one */
+void map_fini(struct map *m);                       /* a zeroed map is an empty one */
 void *map_get(const struct map *m, struct str key); /* NULL if absent */
 /* False when memory is out. Replaces an existing value; value must not be NULL. */
 NODISCARD bool map_put(struct map *m, struct str key, void *value);

@@ -1,4 +1,5 @@
-/* The only door to the heap, so that faults can be swept (the nth allocation fails) and use counted. */
+/* The only door to the heap, so that faults can be swept (the nth allocation fails) and use
+ * counted. */
 #pragma once
 #include "base/base.h"
 
@@ -6,12 +7,14 @@
 NODISCARD void *mem_alloc(size_t n);
 NODISCARD void *mem_realloc(void *p, size_t n); /* new bytes are not zeroed */
 void mem_free(void *p);
-/* mem_alloc for start-up and for objects too small to plan for: ends the process when memory is out. */
+/* mem_alloc for start-up and for objects too small to plan for: ends the process when memory is
+ * out. */
 NODISCARD void *mem_need(size_t n) __attribute__((returns_nonnull));
 #define NEW(T) ((T *)mem_need(sizeof(T)))
 /* n * size with overflow checked; NULL on overflow or no memory. */
 NODISCARD void *mem_array(size_t n, size_t size);
 
-/* Test seam: the nth call from now fails (1 = next), once; 0 turns it off. Also WEIR_FAULT_ALLOC=n. */
+/* Test seam: the nth call from now fails (1 = next), once; 0 turns it off. Also WEIR_FAULT_ALLOC=n.
+ */
 void mem_fail_nth(uint64_t n);
 uint64_t mem_calls(void); /* allocations so far, to know how far to sweep */

@@ -1,5 +1,5 @@
-/* The only source of randomness. rand_u64 is fast and per thread (xoshiro, seeded from the kernel); rand_secret
-   is for anything an attacker must not guess. rand_seed makes both repeat in tests. */
+/* The only source of randomness. rand_u64 is fast and per thread (xoshiro, seeded from the kernel);
+   rand_secret is for anything an attacker must not guess. rand_seed makes both repeat in tests. */
 #pragma once
 #include "base/base.h"
 

@@ -21,7 +21,8 @@ static int run(const struct invocation *in)
     errors_sort(&e);
     int code = documents_report(&e);
     if (code == EXIT_DONE)
-        printf("good: %zu objects, %zu listeners, %zu rules\n", d.model.objects.n, world_listeners(w)->n, world_routes(w));
+        printf("good: %zu objects, %zu listeners, %zu rules\n", d.model.objects.n,
+               world_listeners(w)->n, world_routes(w));
     if (w)
         world_unref(w);
     documents_fini(&d);

@@ -1,7 +1,7 @@
 /* weir compile: documents to a snapshot file, or to JSON to look at. */
 #include "base/mem.h"
-#include "cli/documents.h"
 #include "cli/command.h"
+#include "cli/documents.h"
 #include "io/file.h"
 #include "wire/wire.h"
 #include <errno.h>
@@ -60,7 +60,8 @@ static int run(const struct invocation *in)
 }
 
 static const struct option options[] = {
-    { "output", 'o', "FILE", "Writes a snapshot for 'weir proxy --snapshot'; it holds private keys" },
+    { "output", 'o', "FILE",
+      "Writes a snapshot for 'weir proxy --snapshot'; it holds private keys" },
     { "print", 'p', NULL, "Prints what a proxy would run as JSON, secrets redacted" },
     { NULL },
 };

@@ -1,4 +1,5 @@
-/* weir explain: what would happen to a request, decided by the same code that decides in the proxy. */
+/* weir explain: what would happen to a request, decided by the same code that decides in the proxy.
+ */
 #include "cli/command.h"
 #include "cli/documents.h"
 #include "decide/decide.h"
@@ -27,7 +28,10 @@ static const char *read_request(struct question *q, const char *text)
         return "the URL must begin with http:// or https://";
     url = str_sub(url, q->https ? 8 : 7, url.n);
     size_t slash = str_find(url, '/');
-    q->m = (struct http_message){ .version = HTTP_11, .tls = q->https, .method_text = method, .method = (uint8_t)http_method_of(method) };
+    q->m = (struct http_message){ .version = HTTP_11,
+                                  .tls = q->https,
+                                  .method_text = method,
+                                  .method = (uint8_t)http_method_of(method) };
     q->m.headers = (struct headers){ q->headers, 0, HEADERS_MAX };
     q->m.authority = str_sub(url, 0, slash);
     uint16_t port;
@@ -48,7 +52,8 @@ static const char *read_request(struct question *q, const char *text)
 static bool read_header(struct question *q, const char *text)
 {
     struct str name, value;
-    return str_cut(str_from(text), ':', &name, &value) && header_name_valid(name) && headers_add(&q->m.headers, name, str_trim(value));
+    return str_cut(str_from(text), ':', &name, &value) && header_name_valid(name) &&
+           headers_add(&q->m.headers, name, str_trim(value));
 }
 
 static struct node *endpoints_of(struct arena *a, const struct cluster *c)
@@ -70,13 +75,16 @@ static struct node *policy_of(struct arena *a, const struct compiled *c, const s
         node_map_set(a, n, STR("value"), node_string(a, v.v[i].value));
         node_map_set(a, n, STR("from"), node_string(a, v.v[i].object));
         if (v.v[i].line)
-            node_map_set(a, n, STR("at"), node_string(a, arena_fmt(a, "%.*s:%u", STR_FMT(v.v[i].file), v.v[i].line)));
+            node_map_set(
+                a, n, STR("at"),
+                node_string(a, arena_fmt(a, "%.*s:%u", STR_FMT(v.v[i].file), v.v[i].line)));
         node_list_add(a, l, n);
     }
     return l;
 }
 
-static struct node *action_of(struct question *q, const struct compiled *c, const struct route_match *r)
+static struct node *action_of(struct question *q, const struct compiled *c,
+                              const struct route_match *r)
 {
     struct arena *a = &q->a;
     struct node *n = node_new(a, NODE_MAP), *to = node_new(a, NODE_LIST);
@@ -93,7 +101,8 @@ static struct node *action_of(struct question *q, const struct compiled *c, cons
     if (act->host.n)
         node_map_set(a, n, STR("newHost"), node_string(a, act->host));
     if (act->type == ACTION_REDIRECT || act->type == ACTION_REPLY)
-        node_map_set(a, n, act->type == ACTION_REPLY ? STR("reply") : STR("redirect"), node_int(a, act->status));
+        node_map_set(a, n, act->type == ACTION_REPLY ? STR("reply") : STR("redirect"),
+                     node_int(a, act->status));
     for (size_t i = 0; i < act->backends.n; i++) {
         const struct backend *b = &act->backends.v[i];
         struct node *one = node_new(a, NODE_MAP);
@@ -122,21 +131,24 @@ static void print_policy(const struct node *p, const char *indent)
     for (size_t i = 0; p && i < p->list.n; i++) {
         const struct node *f = p->list.v[i];
         struct str at = text(f, "at");
-        printf("%s%-28.*s %-18.*s %.*s%s%.*s%s\n", indent, STR_FMT(text(f, "field")), STR_FMT(text(f, "value")), STR_FMT(text(f, "from")),
-               at.n ? " (" : "", STR_FMT(at), at.n ? ")" : "");
+        printf("%s%-28.*s %-18.*s %.*s%s%.*s%s\n", indent, STR_FMT(text(f, "field")),
+               STR_FMT(text(f, "value")), STR_FMT(text(f, "from")), at.n ? " (" : "", STR_FMT(at),
+               at.n ? ")" : "");
     }
 }
 
 static void print_answer(const struct node *n)
 {
-    static const char *const lines[] = { "listener", "route", "rule", "host", "newHost", "newPath", "redirect", "reply" };
+    static const char *const lines[] = { "listener", "route",   "rule",     "host",
+                                         "newHost",  "newPath", "redirect", "reply" };
     const struct node *to = node_get(n, STR("to"));
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         if (text(n, lines[i]).n)
             printf("%-10s %.*s\n", lines[i], STR_FMT(text(n, lines[i])));
     for (size_t i = 0; to && i < to->list.n; i++) {
         const struct node *b = to->list.v[i], *ep = node_get(b, STR("endpoints"));
-        printf("service    %.*s (weight %.*s)\n", STR_FMT(text(b, "service")), STR_FMT(text(b, "weight")));
+        printf("service    %.*s (weight %.*s)\n", STR_FMT(text(b, "service")),
+               STR_FMT(text(b, "weight")));
         for (size_t k = 0; k < ep->list.n; k++)
             printf("  endpoint %.*s\n", STR_FMT(ep->list.v[k]->text));
         printf("  policy\n");
@@ -148,14 +160,17 @@ static void print_answer(const struct node *n)
     }
 }
 
-static struct node *answer(struct question *q, const struct compiled *c, const struct world *w, struct str only)
+static struct node *answer(struct question *q, const struct compiled *c, const struct world *w,
+                           struct str only)
 {
     const listener_list *ls = world_listeners(w);
     for (size_t i = 0; i < ls->n; i++) {
         const struct listener *l = &ls->v[i];
         struct route_match r;
-        bool fits = l->protocol == (q->https ? LISTEN_HTTPS : LISTEN_HTTP) && (!only.n || str_eq(only, l->name));
-        if (!fits || !l->hosts || !decide_host_allowed(l, q->host) || !decide_route(l, q->host, &q->m, &r))
+        bool fits = l->protocol == (q->https ? LISTEN_HTTPS : LISTEN_HTTP) &&
+                    (!only.n || str_eq(only, l->name));
+        if (!fits || !l->hosts || !decide_host_allowed(l, q->host) ||
+            !decide_route(l, q->host, &q->m, &r))
             continue;
         struct node *n = action_of(q, c, &r);
         node_map_set(&q->a, n, STR("listener"), node_string(&q->a, l->name));
@@ -164,9 +179,11 @@ static struct node *answer(struct question *q, const struct compiled *c, const s
     return NULL;
 }
 
-static int explain(struct question *q, const struct compiled *c, const struct world *w, const struct invocation *in)
+static int explain(struct question *q, const struct compiled *c, const struct world *w,
+                   const struct invocation *in)
 {
-    const char *format = invocation_option(in, "output"), *listener = invocation_option(in, "listener");
+    const char *format = invocation_option(in, "output"),
+               *listener = invocation_option(in, "listener");
     struct node *n = answer(q, c, w, str_from(listener));
     struct buf b;
     if (!n) {
@@ -202,7 +219,8 @@ static int run(const struct invocation *in)
         arena_fini(&q.a);
         return usage_error(in, "%s", why);
     }
-    struct world *w = documents_compile(&s, &d, &e) ? documents_world(&d.compiled.resources, NULL, &e) : NULL;
+    struct world *w =
+        documents_compile(&s, &d, &e) ? documents_world(&d.compiled.resources, NULL, &e) : NULL;
     errors_sort(&e);
     int code = documents_report(&e);
     if (w && code == EXIT_DONE)

@@ -14,7 +14,9 @@ static struct world *load(void *arg, const struct world *prev, struct errors *e)
 
 static int run(const struct invocation *in)
 {
-    struct document_source s = { .paths = in->args, .to = invocation_option(in, "to"), .listen = invocation_option(in, "listen") };
+    struct document_source s = { .paths = in->args,
+                                 .to = invocation_option(in, "to"),
+                                 .listen = invocation_option(in, "listen") };
     if (s.paths.n == 0 && !s.to)
         return usage_error(in, "nothing to run: give a FILE, a DIR or --to URL");
     if (s.listen && !s.to)
@@ -32,9 +34,12 @@ const struct command cmd_up = {
     .name = "up",
     .args = "[FILE|DIR...]",
     .summary = "Runs a gateway from documents, all in one process.",
-    .doc = "Examples:\n  weir up --to http://127.0.0.1:9000\n  weir up shop.yaml\n  weir up conf.d --status 127.0.0.1:9100\n\n"
-           "SIGHUP reads the documents again: a bad one changes nothing, and no reload closes a connection.\n"
-           "SIGTERM lets requests under way finish; a second one ends at once.",
+    .doc =
+        "Examples:\n  weir up --to http://127.0.0.1:9000\n  weir up shop.yaml\n  weir up conf.d "
+        "--status 127.0.0.1:9100\n\n"
+        "SIGHUP reads the documents again: a bad one changes nothing, and no reload closes a "
+        "connection.\n"
+        "SIGTERM lets requests under way finish; a second one ends at once.",
     .options = options,
     .run = run,
 };

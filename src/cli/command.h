@@ -1,5 +1,5 @@
-/* Commands: one file a command (src/cli/cmd_<name>.c exports `const struct command cmd_<name>`); the listing is the table. Help and completion
-   come from these rows. */
+/* Commands: one file a command (src/cli/cmd_<name>.c exports `const struct command cmd_<name>`);
+   the listing is the table. Help and completion come from these rows. */
 #pragma once
 #include "base/base.h"
 
@@ -35,4 +35,5 @@ const char *invocation_option(const struct invocation *in, const char *name);
 const char *invocation_next(const struct invocation *in, const char *name, size_t *i);
 /* Prints "weir NAME: text" with the hint to --help to stderr; returns EXIT_USAGE. */
 int usage_error(const struct invocation *in, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void tables_register(void); /* fills the registries: filters, sections, balancing algorithms, kinds */
+void tables_register(
+    void); /* fills the registries: filters, sections, balancing algorithms, kinds */

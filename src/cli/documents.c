@@ -12,14 +12,16 @@
 enum { DOCUMENT_MAX = 256 << 20, SECRET_FILE_MAX = 1 << 20 };
 
 /* ---- input ---- */
-static bool read_beside(void *arg, struct str beside, struct str name, struct arena *a, struct str *ret, const char **ret_why)
+static bool read_beside(void *arg, struct str beside, struct str name, struct arena *a,
+                        struct str *ret, const char **ret_why)
 {
     size_t dir = beside.n;
     (void)arg;
     while (dir > 0 && beside.p[dir - 1] != '/')
         dir--;
     bool absolute = name.n && name.p[0] == '/';
-    struct str path = absolute ? arena_str(a, name) : arena_fmt(a, "%.*s%.*s", (int)dir, beside.p, STR_FMT(name));
+    struct str path =
+        absolute ? arena_str(a, name) : arena_fmt(a, "%.*s%.*s", (int)dir, beside.p, STR_FMT(name));
     if (file_read(a, path.p, SECRET_FILE_MAX, ret))
         return true;
     *ret_why = strerror(errno);
@@ -43,7 +45,8 @@ static bool read_file(const char *path, struct arena *a, struct buf *docs, struc
 {
     struct str text;
     node_list some = { NULL, 0 };
-    bool ok = strcmp(path, "-") == 0 ? file_read_stdin(a, DOCUMENT_MAX, &text) : file_read(a, path, DOCUMENT_MAX, &text);
+    bool ok = strcmp(path, "-") == 0 ? file_read_stdin(a, DOCUMENT_MAX, &text)
+                                     : file_read(a, path, DOCUMENT_MAX, &text);
     if (!ok)
         return fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
     if (str_ends(str_from(path), STR(".json"))) {
@@ -71,29 +74,43 @@ static bool read_path(struct str path, struct arena *a, struct buf *docs, struct
 }
 
 /* --to URL: the documents a user would write for it, so that everything after is the same. */
-static bool read_to(const struct document_source *s, struct arena *a, struct buf *docs, struct errors *e)
+static bool read_to(const struct document_source *s, struct arena *a, struct buf *docs,
+                    struct errors *e)
 {
     struct str url = str_from(s->to), rest = url;
     bool tls = str_starts(url, STR("https://"));
     if (!tls && !str_starts(url, STR("http://")))
-        return fail(e, STR("--to"), 0, 0, STR(""), "'%s' is not a URL like http://127.0.0.1:9000", s->to);
+        return fail(e, STR("--to"), 0, 0, STR(""), "'%s' is not a URL like http://127.0.0.1:9000",
+                    s->to);
     rest = str_sub(url, tls ? 8 : 7, url.n);
     struct str host = str_sub(rest, 0, str_find(rest, '/')), path = str_sub(rest, host.n, rest.n);
-    bool port = host.n && str_find(str_sub(host, host.p[0] == '[' ? str_find(host, ']') : 0, host.n), ':') < host.n - (host.p[0] == '[' ? str_find(host, ']') : 0);
+    bool port =
+        host.n && str_find(str_sub(host, host.p[0] == '[' ? str_find(host, ']') : 0, host.n), ':') <
+                      host.n - (host.p[0] == '[' ? str_find(host, ']') : 0);
     if (host.n == 0 || (path.n && !str_eq(path, STR("/"))))
-        return fail(e, STR("--to"), 0, 0, STR(""), "'%s' must be a scheme, a host and a port, with no path", s->to);
-    struct str text = arena_fmt(a,
-                                "apiVersion: weir/v1\nkind: Gateway\nmetadata: { name: default }\nspec:\n  listeners:\n"
-                                "    - { name: web, address: \"%s\", protocol: http }\n---\n"
-                                "apiVersion: weir/v1\nkind: Service\nmetadata: { name: upstream }\nspec:\n  endpoints: [ \"%.*s%s\" ]\n%s---\n"
-                                "apiVersion: weir/v1\nkind: Route\nmetadata: { name: all }\nspec:\n  attach: [ { gateway: default } ]\n"
-                                "  rules: [ { to: [ { service: upstream } ] } ]\n",
-                                s->listen ? s->listen : "127.0.0.1:8000", STR_FMT(host), port ? "" : tls ? ":443" : ":80", tls ? "  tls: {}\n" : "");
+        return fail(e, STR("--to"), 0, 0, STR(""),
+                    "'%s' must be a scheme, a host and a port, with no path", s->to);
+    struct str text = arena_fmt(
+        a,
+        "apiVersion: weir/v1\nkind: Gateway\nmetadata: { name: default }\nspec:\n  listeners:\n"
+        "    - { name: web, address: \"%s\", protocol: http }\n---\n"
+        "apiVersion: weir/v1\nkind: Service\nmetadata: { name: upstream }\nspec:\n  endpoints: [ "
+        "\"%.*s%s\" ]\n%s---\n"
+        "apiVersion: weir/v1\nkind: Route\nmetadata: { name: all }\nspec:\n  attach: [ { gateway: "
+        "default } ]\n"
+        "  rules: [ { to: [ { service: upstream } ] } ]\n",
+        s->listen ? s->listen : "127.0.0.1:8000", STR_FMT(host),
+        port  ? ""
+        : tls ? ":443"
+              : ":80",
+        tls ? "  tls: {}\n" : "");
     node_list some = { NULL, 0 };
-    return yaml_parse(a, STR("--to"), text, &NODE_LIMITS_DEFAULT, &some, e) && buf_add(docs, some.v, some.n * sizeof(*some.v));
+    return yaml_parse(a, STR("--to"), text, &NODE_LIMITS_DEFAULT, &some, e) &&
+           buf_add(docs, some.v, some.n * sizeof(*some.v));
 }
 
-static bool read_all(const struct document_source *s, struct compiled_documents *d, struct buf *docs, struct errors *e)
+static bool read_all(const struct document_source *s, struct compiled_documents *d,
+                     struct buf *docs, struct errors *e)
 {
     bool ok = true;
     for (size_t i = 0; i < s->paths.n; i++)
@@ -103,9 +120,11 @@ static bool read_all(const struct document_source *s, struct compiled_documents 
     return ok;
 }
 
-bool documents_compile(const struct document_source *s, struct compiled_documents *ret, struct errors *e)
+bool documents_compile(const struct document_source *s, struct compiled_documents *ret,
+                       struct errors *e)
 {
-    static const struct model_input input = { .read_file = read_beside, .variable = from_environment };
+    static const struct model_input input = { .read_file = read_beside,
+                                              .variable = from_environment };
     jmp_buf oom;
     volatile bool ok = false;
     struct buf docs;
@@ -116,9 +135,11 @@ bool documents_compile(const struct document_source *s, struct compiled_document
     if (setjmp(oom) == 0) {
         ok = read_all(s, ret, &docs, e);
         node_list list = { (struct node **)(void *)docs.p, docs.n / sizeof(struct node *) };
-        /* A file that cannot be read makes every reference into it an error: those would only hide the first one. */
+        /* A file that cannot be read makes every reference into it an error: those would only hide
+         * the first one. */
         if (ok)
-            ok = model_build(&ret->model, &ret->arena, &list, &input, e) && compile(&ret->model, &ret->arena, &ret->compiled, e);
+            ok = model_build(&ret->model, &ret->arena, &list, &input, e) &&
+                 compile(&ret->model, &ret->arena, &ret->compiled, e);
     } else {
         ok = fail(e, STR(""), 0, 0, STR(""), "out of memory");
     }
@@ -154,7 +175,9 @@ struct world *documents_world(const resource_list *r, const struct world *prev, 
     bool ok = wire_snapshot_write(r, bytes) || fail(e, STR(""), 0, 0, STR(""), "out of memory");
     ok = ok && wire_snapshot_read(buf_view(bytes), false, &scratch, &read, e, STR("documents"));
     if (ok) /* owns the bytes from here on, also when it fails */
-        w = world_build(&(struct world_input){ .resources = &read, .release = release_buf, .hold = bytes }, prev, e);
+        w = world_build(
+            &(struct world_input){ .resources = &read, .release = release_buf, .hold = bytes },
+            prev, e);
     else
         release_buf(bytes);
     arena_fini(&scratch);
@@ -180,7 +203,9 @@ struct world *snapshot_world(const char *path, const struct world *prev, struct 
     arena_init(&scratch, 0, 0);
     struct world *w = NULL;
     if (wire_snapshot_read(*map, true, &scratch, &read, e, str_from(path)))
-        w = world_build(&(struct world_input){ .resources = &read, .release = release_map, .hold = map }, prev, e);
+        w = world_build(
+            &(struct world_input){ .resources = &read, .release = release_map, .hold = map }, prev,
+            e);
     else
         release_map(map);
     arena_fini(&scratch);

@@ -1,11 +1,12 @@
-/* Documents from files to a world: read, model, compile, and through the wire's bytes, as it would be between processes. Main thread. */
+/* Documents from files to a world: read, model, compile, and through the wire's bytes, as it would
+ * be between processes. Main thread. */
 #pragma once
 #include "compile/compile.h"
 #include "snapshot/world.h"
 
 struct document_source {
-    str_list paths;    /* files and folders */
-    const char *to;    /* --to URL: a gateway without a file; NULL = none */
+    str_list paths;     /* files and folders */
+    const char *to;     /* --to URL: a gateway without a file; NULL = none */
     const char *listen; /* its address; NULL = 127.0.0.1:8000 */
 };
 struct compiled_documents {
@@ -14,10 +15,12 @@ struct compiled_documents {
     struct compiled compiled;
 };
 /* False with errors; fini in both cases. */
-bool documents_compile(const struct document_source *s, struct compiled_documents *ret, struct errors *e);
+bool documents_compile(const struct document_source *s, struct compiled_documents *ret,
+                       struct errors *e);
 void documents_fini(struct compiled_documents *d);
 /* A world from resources, by way of the bytes of a snapshot. NULL with errors. */
 struct world *documents_world(const resource_list *r, const struct world *prev, struct errors *e);
 struct world *snapshot_world(const char *path, const struct world *prev, struct errors *e);
-/* Prints what was collected, to a terminal with the line and a caret; returns the exit code: 1 when there was a true error. */
+/* Prints what was collected, to a terminal with the line and a caret; returns the exit code: 1 when
+ * there was a true error. */
 int documents_report(const struct errors *e);

@@ -3,25 +3,31 @@
 
 void help_all(FILE *to)
 {
-    fprintf(to, "Weir: an API gateway and service mesh in one program.\n\nUsage: weir COMMAND [OPTION...] [FILE...]\n\nCommands:\n");
+    fprintf(to,
+            "Weir: an API gateway and service mesh in one program.\n\nUsage: weir COMMAND "
+            "[OPTION...] [FILE...]\n\nCommands:\n");
     for (size_t i = 0; commands[i]; i++)
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(to, "\nFirst steps:\n"
-                "  weir echo --listen 127.0.0.1:9000 &        an upstream that says what it received\n"
-                "  weir up --to http://127.0.0.1:9000         a proxy on 127.0.0.1:8000, no file needed\n"
-                "  weir docs Gateway                          what can be written in documents\n\n"
-                "'weir COMMAND --help' tells more. Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+    fprintf(
+        to,
+        "\nFirst steps:\n"
+        "  weir echo --listen 127.0.0.1:9000 &        an upstream that says what it received\n"
+        "  weir up --to http://127.0.0.1:9000         a proxy on 127.0.0.1:8000, no file needed\n"
+        "  weir docs Gateway                          what can be written in documents\n\n"
+        "'weir COMMAND --help' tells more. Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
 void help_command(const struct command *c)
 {
-    printf("%s\n\nUsage: weir %s%s%s%s\n", c->summary, c->name, c->options && c->options->name ? " [OPTION...]" : "", c->args ? " " : "",
+    printf("%s\n\nUsage: weir %s%s%s%s\n", c->summary, c->name,
+           c->options && c->options->name ? " [OPTION...]" : "", c->args ? " " : "",
            c->args ? c->args : "");
     if (c->options && c->options->name)
         printf("\nOptions:\n");
     for (const struct option *o = c->options; o && o->name; o++) {
         char left[64];
-        int n = snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
+        int n = snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
+                         o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
                          o->arg ? " " : "", o->arg ? o->arg : "");
         printf("  %-30s %s%s\n", left, o->doc, o->many ? " (may be repeated)" : "");
         (void)n;

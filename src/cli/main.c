@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-
 static const struct command *find_command(struct str name)
 {
     for (size_t i = 0; commands[i]; i++)
@@ -28,7 +27,8 @@ struct reader {
     int argc, at;
 };
 
-/* One option at argv[at]: --name, --name=value, --name value, -n value, -nvalue. False after an error. */
+/* One option at argv[at]: --name, --name=value, --name value, -n value, -nvalue. False after an
+ * error. */
 static bool read_option(struct reader *r)
 {
     const char *arg = r->argv[r->at++], *value = NULL;
@@ -38,15 +38,19 @@ static bool read_option(struct reader *r)
         name = head;
         value = rest.p;
     }
-    const struct option *o = is_long ? find_option(r->in->command, name, 0) : find_option(r->in->command, name, arg[1]);
+    const struct option *o =
+        is_long ? find_option(r->in->command, name, 0) : find_option(r->in->command, name, arg[1]);
     if (!o)
-        return usage_error(r->in, "unknown option '%s'%s", arg, help_guess_option(r->in->command, name)), false;
+        return usage_error(r->in, "unknown option '%s'%s", arg,
+                           help_guess_option(r->in->command, name)),
+               false;
     if (!is_long && arg[2])
         value = arg + 2;
     if (!o->arg && value)
         return usage_error(r->in, "option --%s takes no value", o->name), false;
     if (o->arg && !value && r->at == r->argc)
-        return usage_error(r->in, "option --%s needs a value: --%s %s", o->name, o->name, o->arg), false;
+        return usage_error(r->in, "option --%s needs a value: --%s %s", o->name, o->name, o->arg),
+               false;
     if (o->arg && !value)
         value = r->argv[r->at++];
     if (!o->many && invocation_option(r->in, o->name))
@@ -94,7 +98,8 @@ int main(int argc, char **argv)
         help_all(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         const struct command *of = argc > 2 ? find_command(str_from(argv[2])) : NULL;
         if (of)
             help_command(of);
@@ -105,7 +110,8 @@ int main(int argc, char **argv)
     struct str name = strcmp(argv[1], "--version") == 0 ? STR("version") : str_from(argv[1]);
     const struct command *c = find_command(name);
     if (!c) {
-        fprintf(stderr, "weir: no command is called '%s'%s\nTry 'weir --help'.\n", argv[1], help_guess_command(name));
+        fprintf(stderr, "weir: no command is called '%s'%s\nTry 'weir --help'.\n", argv[1],
+                help_guess_command(name));
         return EXIT_USAGE;
     }
     int code = run(c, argc - 2, argv + 2);

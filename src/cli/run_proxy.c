@@ -5,19 +5,27 @@
 
 static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *ret_code)
 {
-    const char *status = invocation_option(in, "status"), *workers = invocation_option(in, "workers");
+    const char *status = invocation_option(in, "status"),
+               *workers = invocation_option(in, "workers");
     const char *drain = invocation_option(in, "drain"), *memory = invocation_option(in, "memory");
     struct bytes limit = { 0 };
     uint64_t n = 0;
-    *c = (struct proxy_conf){ .status_address = STR("127.0.0.1:8007"), .drain = { 10 * NS_PER_S }, .version = weir_version };
+    *c = (struct proxy_conf){ .status_address = STR("127.0.0.1:8007"),
+                              .drain = { 10 * NS_PER_S },
+                              .version = weir_version };
     if (status)
         c->status_address = strcmp(status, "off") == 0 ? STR("") : str_from(status);
     if (workers && (!str_to_u64(str_from(workers), &n) || n == 0 || n > 60))
-        return *ret_code = usage_error(in, "--workers takes a number from 1 to 60, not '%s'", workers), false;
+        return *ret_code =
+                   usage_error(in, "--workers takes a number from 1 to 60, not '%s'", workers),
+               false;
     if (drain && !str_to_dur(str_from(drain), &c->drain))
-        return *ret_code = usage_error(in, "--drain takes a duration like 10s, not '%s'", drain), false;
+        return *ret_code = usage_error(in, "--drain takes a duration like 10s, not '%s'", drain),
+               false;
     if (memory && (!str_to_bytes(str_from(memory), &limit) || limit.n < 1 << 20))
-        return *ret_code = usage_error(in, "--memory takes a size like 512MiB, at least 1MiB, not '%s'", memory), false;
+        return *ret_code = usage_error(
+                   in, "--memory takes a size like 512MiB, at least 1MiB, not '%s'", memory),
+               false;
     c->workers = (unsigned)n;
     c->memory_limit = (size_t)limit.n;
     return true;

@@ -3,9 +3,14 @@
 #include "cli/command.h"
 #include "proxy/proxy.h"
 
-#define PROXY_OPTIONS                                                                                                                 \
-    { "status", 's', "ADDR", "Address of the status page: /ready /status /metrics /config; \"off\" for none (127.0.0.1:8007)" },      \
-        { "workers", 'w', "N", "Worker threads (one a CPU)" }, { "drain", 0, "DUR", "Longest wait for requests under way at the end (10s)" }, \
-        { "memory", 0, "BYTES", "Bytes of buffers before requests are shed (1GiB)" }
+#define PROXY_OPTIONS                                                                  \
+    { "status", 's', "ADDR",                                                           \
+      "Address of the status page: /ready /status /metrics /config; \"off\" for none " \
+      "(127.0.0.1:8007)" },                                                            \
+        { "workers", 'w', "N", "Worker threads (one a CPU)" },                         \
+        { "drain", 0, "DUR", "Longest wait for requests under way at the end (10s)" }, \
+    {                                                                                  \
+        "memory", 0, "BYTES", "Bytes of buffers before requests are shed (1GiB)"       \
+    }
 /* Runs until a signal. Returns the exit code. */
 int run_proxy(const struct invocation *in, proxy_load_fn *load, void *arg);

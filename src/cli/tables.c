@@ -1,4 +1,5 @@
-/* The registries, filled from the folder listings the build made. The only file that knows every filter, algorithm, kind and command. */
+/* The registries, filled from the folder listings the build made. The only file that knows every
+ * filter, algorithm, kind and command. */
 #include "cli/command.h"
 #include "lb/lb.h"
 #include "model/model.h"

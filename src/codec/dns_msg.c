@@ -1,8 +1,16 @@
-/* DNS messages. See dns_msg.h. Compression pointers only ever go backwards, so that following them ends. */
+/* DNS messages. See dns_msg.h. Compression pointers only ever go backwards, so that following them
+ * ends. */
 #include "codec/dns_msg.h"
 #include "codec/scan.h"
 
-enum { HEADER = 12, ALIASES_MAX = 8, CLASS_IN = 1, TYPE_OPT = 41, EDNS_SIZE = 1232, LABEL_MAX = 63 };
+enum {
+    HEADER = 12,
+    ALIASES_MAX = 8,
+    CLASS_IN = 1,
+    TYPE_OPT = 41,
+    EDNS_SIZE = 1232,
+    LABEL_MAX = 63
+};
 
 bool dns_name_valid(struct str name)
 {
@@ -38,8 +46,8 @@ size_t dns_query_make(uint16_t id, struct str name, uint16_t type, char out[DNS_
         name.n--;
     memset(out, 0, HEADER);
     put16(out, id);
-    out[2] = 1; /* recursion desired */
-    out[5] = 1; /* one question */
+    out[2] = 1;  /* recursion desired */
+    out[5] = 1;  /* one question */
     out[11] = 1; /* one additional: EDNS */
     char *at = out + HEADER, *length = at++;
     *length = 0;
@@ -140,9 +148,11 @@ struct answer {
     bool moved;
 };
 
-static void take_record(struct reader *r, const struct record *rec, struct answer *a, struct dns_reply *ret)
+static void take_record(struct reader *r, const struct record *rec, struct answer *a,
+                        struct dns_reply *ret)
 {
-    if (rec->class != CLASS_IN || !str_eq((struct str){ rec->owner, rec->owner_n }, (struct str){ a->name, a->name_n }))
+    if (rec->class != CLASS_IN ||
+        !str_eq((struct str){ rec->owner, rec->owner_n }, (struct str){ a->name, a->name_n }))
         return;
     uint32_t ttl = rec->ttl & 0x80000000u ? 0 : rec->ttl;
     if (rec->type == DNS_CNAME && a->aliases < ALIASES_MAX) {
@@ -183,7 +193,8 @@ static bool take_answers(struct reader *r, unsigned count, struct answer *a, str
     return true;
 }
 
-/* RFC 2308: how long a negative answer holds is the smaller of the SOA's own time and its minimum. */
+/* RFC 2308: how long a negative answer holds is the smaller of the SOA's own time and its minimum.
+ */
 static void take_negative(struct reader *r, unsigned count, struct dns_reply *ret)
 {
     struct record rec;
@@ -198,11 +209,13 @@ static void take_negative(struct reader *r, unsigned count, struct dns_reply *re
     }
 }
 
-bool dns_reply_parse(struct str msg, uint16_t id, struct str name, uint16_t type, struct dns_reply *ret)
+bool dns_reply_parse(struct str msg, uint16_t id, struct str name, uint16_t type,
+                     struct dns_reply *ret)
 {
     struct reader r = { (const uint8_t *)msg.p, msg.n, 0, false };
     struct answer a = { .type = type };
-    unsigned got = get(&r, 2), flags = get(&r, 2), questions = get(&r, 2), answers = get(&r, 2), authority = get(&r, 2);
+    unsigned got = get(&r, 2), flags = get(&r, 2), questions = get(&r, 2), answers = get(&r, 2),
+             authority = get(&r, 2);
     (void)get(&r, 2);
     *ret = (struct dns_reply){ .ttl = UINT32_MAX };
     if (r.bad || got != id || !(flags & 0x8000) || questions != 1)
@@ -210,7 +223,8 @@ bool dns_reply_parse(struct str msg, uint16_t id, struct str name, uint16_t type
     a.name_n = get_name(&r, a.name);
     if (name.n > 1 && name.p[name.n - 1] == '.')
         name.n--;
-    if (r.bad || !str_ieq((struct str){ a.name, a.name_n }, name) || get(&r, 2) != type || get(&r, 2) != CLASS_IN || r.bad)
+    if (r.bad || !str_ieq((struct str){ a.name, a.name_n }, name) || get(&r, 2) != type ||
+        get(&r, 2) != CLASS_IN || r.bad)
         return false;
     ret->rcode = flags & 15;
     ret->truncated = flags & 0x0200;

@@ -1,20 +1,56 @@
-/* Header fields as slices, with small ids for the names the proxy treats specially. Pure; no ownership. */
+/* Header fields as slices, with small ids for the names the proxy treats specially. Pure; no
+ * ownership. */
 #pragma once
 #include "base/base.h"
 
 enum header_id {
     HDR_OTHER = 0,
-    HDR_HOST, HDR_CONNECTION, HDR_KEEP_ALIVE, HDR_PROXY_CONNECTION, HDR_TRANSFER_ENCODING, HDR_TE, HDR_TRAILER, HDR_UPGRADE,
-    HDR_CONTENT_LENGTH, HDR_CONTENT_TYPE, HDR_EXPECT, HDR_DATE, HDR_SERVER, HDR_VIA, HDR_USER_AGENT, HDR_ACCEPT,
-    HDR_X_FORWARDED_FOR, HDR_X_FORWARDED_PROTO, HDR_X_FORWARDED_HOST, HDR_X_FORWARDED_PORT, HDR_FORWARDED, HDR_X_REAL_IP,
-    HDR_X_REQUEST_ID, HDR_TRACEPARENT, HDR_TRACESTATE, HDR_PROXY_STATUS, HDR_GRPC_STATUS, HDR_GRPC_TIMEOUT, HDR_HTTP2_SETTINGS,
-    HDR_SEC_WEBSOCKET_KEY, HDR_SEC_WEBSOCKET_ACCEPT, HDR_COOKIE, HDR_SET_COOKIE, HDR_AUTHORIZATION, HDR_PROXY_AUTHENTICATE,
-    HDR_PROXY_AUTHORIZATION, HDR_RETRY_AFTER, HDR_LOCATION, HDR_CLIENT_CERT, HDR_X_FORWARDED_CLIENT_CERT,
-    HDR_X_CONSUMER, /* any of X-Consumer-*, X-Credential-Identifier, X-Authenticated-*: stripped from outside */
+    HDR_HOST,
+    HDR_CONNECTION,
+    HDR_KEEP_ALIVE,
+    HDR_PROXY_CONNECTION,
+    HDR_TRANSFER_ENCODING,
+    HDR_TE,
+    HDR_TRAILER,
+    HDR_UPGRADE,
+    HDR_CONTENT_LENGTH,
+    HDR_CONTENT_TYPE,
+    HDR_EXPECT,
+    HDR_DATE,
+    HDR_SERVER,
+    HDR_VIA,
+    HDR_USER_AGENT,
+    HDR_ACCEPT,
+    HDR_X_FORWARDED_FOR,
+    HDR_X_FORWARDED_PROTO,
+    HDR_X_FORWARDED_HOST,
+    HDR_X_FORWARDED_PORT,
+    HDR_FORWARDED,
+    HDR_X_REAL_IP,
+    HDR_X_REQUEST_ID,
+    HDR_TRACEPARENT,
+    HDR_TRACESTATE,
+    HDR_PROXY_STATUS,
+    HDR_GRPC_STATUS,
+    HDR_GRPC_TIMEOUT,
+    HDR_HTTP2_SETTINGS,
+    HDR_SEC_WEBSOCKET_KEY,
+    HDR_SEC_WEBSOCKET_ACCEPT,
+    HDR_COOKIE,
+    HDR_SET_COOKIE,
+    HDR_AUTHORIZATION,
+    HDR_PROXY_AUTHENTICATE,
+    HDR_PROXY_AUTHORIZATION,
+    HDR_RETRY_AFTER,
+    HDR_LOCATION,
+    HDR_CLIENT_CERT,
+    HDR_X_FORWARDED_CLIENT_CERT,
+    HDR_X_CONSUMER, /* any of X-Consumer-*, X-Credential-Identifier, X-Authenticated-*: stripped
+                       from outside */
     HDR_COUNT
 };
 enum header_flags {
-    HDR_F_HOP = 1,     /* hop-by-hop, framing, or nominated by Connection: never forwarded as it is */
+    HDR_F_HOP = 1, /* hop-by-hop, framing, or nominated by Connection: never forwarded as it is */
     HDR_F_REMOVED = 2, /* a filter or the proxy removed it */
 };
 struct header {
@@ -27,13 +63,16 @@ struct headers {
     struct header *v;
     uint32_t n, cap; /* v is the caller's memory; adding over cap fails */
 };
-enum header_id header_id_of(struct str name); /* case-insensitive */
+enum header_id header_id_of(struct str name);      /* case-insensitive */
 extern const struct str header_id_name[HDR_COUNT]; /* lower case */
-bool header_name_valid(struct str s);  /* RFC 9110 token, not empty */
-bool header_value_valid(struct str s); /* no control characters but HTAB inside; no surrounding space needed */
-const struct header *headers_find(const struct headers *h, struct str name); /* first live one, or NULL */
+bool header_name_valid(struct str s);              /* RFC 9110 token, not empty */
+bool header_value_valid(
+    struct str s); /* no control characters but HTAB inside; no surrounding space needed */
+const struct header *headers_find(const struct headers *h,
+                                  struct str name); /* first live one, or NULL */
 const struct header *headers_find_id(const struct headers *h, enum header_id id);
-NODISCARD bool headers_add(struct headers *h, struct str name, struct str value); /* slices kept; false when full */
+NODISCARD bool headers_add(struct headers *h, struct str name,
+                           struct str value);              /* slices kept; false when full */
 size_t headers_remove(struct headers *h, struct str name); /* marks; returns how many */
 /* Does the comma-separated list value hold token (case-insensitive)? */
 bool header_list_has(struct str value, struct str token);

@@ -1,5 +1,5 @@
-/* ClientHello reader. The handshake message may be cut into records anywhere, so bytes are taken through a cursor that steps over record
-   heads. */
+/* ClientHello reader. The handshake message may be cut into records anywhere, so bytes are taken
+   through a cursor that steps over record heads. */
 #include "codec/sni.h"
 #include "codec/scan.h"
 

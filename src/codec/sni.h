@@ -1,4 +1,5 @@
-/* The server name in a TLS ClientHello (RFC 6066 section 3), for routing TLS that is not ended here. Pure; bytes are hostile. */
+/* The server name in a TLS ClientHello (RFC 6066 section 3), for routing TLS that is not ended
+ * here. Pure; bytes are hostile. */
 #pragma once
 #include "base/base.h"
 

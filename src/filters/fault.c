@@ -19,30 +19,45 @@ struct fault_conf {
     struct fault_when *when;
 };
 static const struct field delay_fields[] = {
-    FIELD(struct fault_delay, duration, "duration", "How long requests wait.", .flags = F_REQUIRED, .min = 1, .max = 3600 * NS_PER_S),
+    FIELD(struct fault_delay, duration, "duration", "How long requests wait.", .flags = F_REQUIRED,
+          .min = 1, .max = 3600 * NS_PER_S),
     FIELD(struct fault_delay, percentage, "percentage", "Share of the requests.", .def = "100%"),
     FEND,
 };
-static const struct schema delay_schema = { .name = "faultDelay", .doc = "A delay.", .size = sizeof(struct fault_delay), .fields = delay_fields };
+static const struct schema delay_schema = { .name = "faultDelay",
+                                            .doc = "A delay.",
+                                            .size = sizeof(struct fault_delay),
+                                            .fields = delay_fields };
 static const struct field abort_fields[] = {
-    FIELD(struct fault_abort, status, "status", "Status to answer with.", .def = "503", .min = 400, .max = 599),
+    FIELD(struct fault_abort, status, "status", "Status to answer with.", .def = "503", .min = 400,
+          .max = 599),
     FIELD(struct fault_abort, percentage, "percentage", "Share of the requests.", .def = "100%"),
     FEND,
 };
-static const struct schema abort_schema = { .name = "faultAbort", .doc = "An error instead of an answer.", .size = sizeof(struct fault_abort), .fields = abort_fields };
+static const struct schema abort_schema = { .name = "faultAbort",
+                                            .doc = "An error instead of an answer.",
+                                            .size = sizeof(struct fault_abort),
+                                            .fields = abort_fields };
 static const struct field when_fields[] = {
-    FIELD(struct fault_when, header, "header", "Name of a request header.", .flags = F_REQUIRED, .format = FMT_HEADER),
+    FIELD(struct fault_when, header, "header", "Name of a request header.", .flags = F_REQUIRED,
+          .format = FMT_HEADER),
     FIELD(struct fault_when, value, "value", "Its value; none means any."),
     FEND,
 };
-static const struct schema when_schema = { .name = "faultWhen", .doc = "Which requests.", .size = sizeof(struct fault_when), .fields = when_fields };
+static const struct schema when_schema = { .name = "faultWhen",
+                                           .doc = "Which requests.",
+                                           .size = sizeof(struct fault_when),
+                                           .fields = when_fields };
 static const struct field fields[] = {
     FPTR(struct fault_conf, delay, "delay", &delay_schema, "Makes requests wait."),
     FPTR(struct fault_conf, abort, "abort", &abort_schema, "Answers with an error."),
     FPTR(struct fault_conf, when, "when", &when_schema, "Only requests with this header."),
     FEND,
 };
-static const struct schema schema = { .name = "fault", .doc = "Delays or aborts a share of the requests.", .size = sizeof(struct fault_conf), .fields = fields };
+static const struct schema schema = { .name = "fault",
+                                      .doc = "Delays or aborts a share of the requests.",
+                                      .size = sizeof(struct fault_conf),
+                                      .fields = fields };
 
 static bool drawn(struct ratio share)
 {
@@ -63,7 +78,8 @@ struct fault_state {
 
 static enum filter_verdict abort_request(struct exchange *x, const struct fault_conf *c)
 {
-    exchange_reply(x, (uint16_t)c->abort->status, "fault-injected", STR("This failure was injected by a fault policy."));
+    exchange_reply(x, (uint16_t)c->abort->status, "fault-injected",
+                   STR("This failure was injected by a fault policy."));
     return FILTER_RESPOND;
 }
 

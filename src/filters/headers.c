@@ -15,7 +15,8 @@ static const struct field edit_fields[] = {
     FEND,
 };
 
-/* Names and values of maps have no format of their own: checked here, so that no edit can become a second field. */
+/* Names and values of maps have no format of their own: checked here, so that no edit can become a
+ * second field. */
 static bool check_edits(const void *obj, const struct node *at, struct str path, struct errors *e)
 {
     const struct edits *d = obj;
@@ -25,24 +26,28 @@ static bool check_edits(const void *obj, const struct node *at, struct str path,
         for (size_t k = 0; k < maps[i]->n; k++) {
             struct str name = maps[i]->v[k].key;
             if (!header_name_valid(name) || !header_value_valid(maps[i]->v[k].value))
-                ok = fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path, "'%.*s' is not a header field with a value that can be sent",
+                ok = fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path,
+                          "'%.*s' is not a header field with a value that can be sent",
                           STR_FMT(name));
         }
     }
     return ok;
 }
 
-static const struct schema edit_schema = {
-    .name = "headerEdit", .doc = "Changes of header fields.", .size = sizeof(struct edits), .fields = edit_fields, .check = check_edits
-};
+static const struct schema edit_schema = { .name = "headerEdit",
+                                           .doc = "Changes of header fields.",
+                                           .size = sizeof(struct edits),
+                                           .fields = edit_fields,
+                                           .check = check_edits };
 static const struct field fields[] = {
     FOBJ(struct headers_conf, request, "request", &edit_schema, "Changes of the request."),
     FOBJ(struct headers_conf, response, "response", &edit_schema, "Changes of the response."),
     FEND,
 };
-static const struct schema schema = {
-    .name = "headers", .doc = "Sets, adds and removes header fields.", .size = sizeof(struct headers_conf), .fields = fields
-};
+static const struct schema schema = { .name = "headers",
+                                      .doc = "Sets, adds and removes header fields.",
+                                      .size = sizeof(struct headers_conf),
+                                      .fields = fields };
 
 /* A field that does not fit is left out: the head has its limit. */
 static void apply(struct http_message *m, const struct edits *d)
@@ -63,7 +68,8 @@ static enum filter_verdict on_request(struct exchange *x, const struct filter *f
     return FILTER_NEXT;
 }
 
-static void on_response(struct exchange *x, const struct filter *f, void *state, struct http_message *response)
+static void on_response(struct exchange *x, const struct filter *f, void *state,
+                        struct http_message *response)
 {
     const struct headers_conf *c = f->conf;
     (void)x, (void)state;

@@ -20,7 +20,8 @@ void client_fail(struct client *cl, enum http_error e, const char *why)
         conn_abort(&cl->c, IO_OTHER);
 }
 
-enum http_error client_stream_error(const struct client *cl, enum io_err e, bool untouched, const char **ret_why)
+enum http_error client_stream_error(const struct client *cl, enum io_err e, bool untouched,
+                                    const char **ret_why)
 {
     *ret_why = cl->why;
     if (cl->err != HTTP_OK)
@@ -29,7 +30,8 @@ enum http_error client_stream_error(const struct client *cl, enum io_err e, bool
         *ret_why = conn_tls_error(&cl->c);
         return http_error_of_io(e);
     }
-    *ret_why = e == IO_RESET ? "connection reset by the upstream" : "connection closed by the upstream";
+    *ret_why =
+        e == IO_RESET ? "connection reset by the upstream" : "connection closed by the upstream";
     if (untouched && cl->pub.requests > 1 && (e == IO_EOF || e == IO_RESET || e == IO_OK))
         return HTTP_ERR_STALE;
     return e == IO_MEMORY ? HTTP_ERR_MEMORY : HTTP_ERR_RESET;
@@ -118,17 +120,20 @@ static void on_close(struct conn *c, enum io_err e)
     mem_free(cl);
 }
 
-static const struct conn_ops client_conn_ops = {
-    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_close
-};
+static const struct conn_ops client_conn_ops = { .on_open = on_open,
+                                                 .on_data = on_data,
+                                                 .on_eof = on_eof,
+                                                 .on_drain = on_drain,
+                                                 .on_close = on_close };
 
 static void no_idle(struct timer *t)
 {
     (void)t;
 }
 
-struct http_client *http_client_open(struct loop *l, const union addr *to, struct tls_ctx *tls, const char *sni,
-                                     const struct http_client_conf *conf, const struct http_client_events *ev, void *user)
+struct http_client *http_client_open(struct loop *l, const union addr *to, struct tls_ctx *tls,
+                                     const char *sni, const struct http_client_conf *conf,
+                                     const struct http_client_events *ev, void *user)
 {
     struct client *cl = mem_alloc(sizeof(*cl));
     if (!cl)
@@ -150,7 +155,8 @@ struct http_client *http_client_open(struct loop *l, const union addr *to, struc
     return &cl->pub;
 }
 
-struct http_stream *http_client_request(struct http_client *c, const struct http_events *ev, void *user)
+struct http_stream *http_client_request(struct http_client *c, const struct http_events *ev,
+                                        void *user)
 {
     struct client *cl = client_of(c);
     if (!c->ready || conn_closing(&cl->c) || c->streams >= c->max_streams)

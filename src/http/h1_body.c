@@ -1,5 +1,5 @@
-/* HTTP/1 message bodies, the same for servers and clients: framing read into events, data written with framing.
-   Loop thread only. */
+/* HTTP/1 message bodies, the same for servers and clients: framing read into events, data written
+   with framing. Loop thread only. */
 #include "http/http_priv.h"
 
 void h1_in_start(struct h1_in *in, const struct http_message *m)
@@ -30,7 +30,8 @@ void h1_in_fini(struct h1_in *in)
     in->state = H1_IN_DONE;
 }
 
-static enum h1_feed ended(struct h1_in *in, struct conn *c, struct http_stream *s, const struct headers *trailers)
+static enum h1_feed ended(struct h1_in *in, struct conn *c, struct http_stream *s,
+                          const struct headers *trailers)
 {
     in->state = H1_IN_DONE;
     if (s)
@@ -45,7 +46,8 @@ static enum h1_feed end_with_trailers(struct h1_in *in, struct conn *c, struct h
     struct headers trailers = { hv, 0, H1_TRAILER_FIELDS };
     if (in->chunked.trailer_n == 0)
         return ended(in, c, s, NULL);
-    if (!h1_parse_trailers((struct str){ in->chunked.trailer, in->chunked.trailer_n }, hv, H1_TRAILER_FIELDS, &trailers))
+    if (!h1_parse_trailers((struct str){ in->chunked.trailer, in->chunked.trailer_n }, hv,
+                           H1_TRAILER_FIELDS, &trailers))
         return H1_FEED_BAD;
     enum h1_feed r = ended(in, c, s, &trailers);
     mem_free(in->trailer);
@@ -65,8 +67,8 @@ static bool keep_trailer(struct h1_in *in)
     return true;
 }
 
-static enum h1_feed feed_chunked(struct h1_in *in, struct conn *c, struct http_stream *s, struct str bytes,
-                                 size_t *ret_used)
+static enum h1_feed feed_chunked(struct h1_in *in, struct conn *c, struct http_stream *s,
+                                 struct str bytes, size_t *ret_used)
 {
     char here[H1_TRAILER_BYTES];
     in->chunked.trailer = in->trailer ? in->trailer : here;
@@ -74,7 +76,8 @@ static enum h1_feed feed_chunked(struct h1_in *in, struct conn *c, struct http_s
     for (size_t at = 0;;) {
         size_t used;
         struct str data;
-        enum h1_chunk_event e = h1_chunk_step(&in->chunked, bytes.p + at, bytes.n - at, &used, &data);
+        enum h1_chunk_event e =
+            h1_chunk_step(&in->chunked, bytes.p + at, bytes.n - at, &used, &data);
         at += used;
         *ret_used = at;
         switch (e) {
@@ -96,7 +99,8 @@ static enum h1_feed feed_chunked(struct h1_in *in, struct conn *c, struct http_s
     }
 }
 
-enum h1_feed h1_in_feed(struct h1_in *in, struct conn *c, struct http_stream *s, struct str bytes, size_t *ret_used)
+enum h1_feed h1_in_feed(struct h1_in *in, struct conn *c, struct http_stream *s, struct str bytes,
+                        size_t *ret_used)
 {
     if (in->state == H1_IN_CHUNKED)
         return feed_chunked(in, c, s, bytes, ret_used);

@@ -1,5 +1,6 @@
-/* HTTP/1 to an upstream: one request at a time. What follows an answer without having been asked for ends the connection
-   (T9: nobody may be given bytes that were meant for, or made by, somebody else). Loop thread only. */
+/* HTTP/1 to an upstream: one request at a time. What follows an answer without having been asked
+   for ends the connection (T9: nobody may be given bytes that were meant for, or made by, somebody
+   else). Loop thread only. */
 #include "http/http_priv.h"
 
 static struct client *client_of_stream(struct http_stream *s)
@@ -11,7 +12,8 @@ static void finish_task(struct task *t)
 {
     struct client *cl = CONTAINER_OF(t, struct client, task);
     struct h1_client_stream *st = &cl->h1;
-    if (!st->active || st->in.state != H1_IN_DONE || st->out.state != H1_OUT_DONE || !st->headed || conn_closing(&cl->c))
+    if (!st->active || st->in.state != H1_IN_DONE || st->out.state != H1_OUT_DONE || !st->headed ||
+        conn_closing(&cl->c))
         return;
     bool silent = st->silent;
     st->active = false;
@@ -44,7 +46,8 @@ struct http_stream *h1_client_request(struct client *cl)
     if (st->active || cl->ended || cl->task.queued)
         return NULL;
     h1_in_fini(&st->in);
-    *st = (struct h1_client_stream){ .s = { .ops = &h1_client_stream_ops, .ev = &http_no_events }, .active = true };
+    *st = (struct h1_client_stream){ .s = { .ops = &h1_client_stream_ops, .ev = &http_no_events },
+                                     .active = true };
     st->in.state = H1_IN_DONE; /* until the head is there */
     return &st->s;
 }
@@ -75,10 +78,12 @@ static size_t read_head(struct client *cl, const char *p, size_t n)
     struct http_message m;
     size_t used;
     const char *why;
-    enum h1_result r = h1_parse_response(p, n, &cl->conf.h1, st->method, hv, H1_MAX_HEADERS, &m, &used, &why);
+    enum h1_result r =
+        h1_parse_response(p, n, &cl->conf.h1, st->method, hv, H1_MAX_HEADERS, &m, &used, &why);
     if (r == H1_MORE)
         return 0;
-    if (r == H1_OK && m.status == 101 && (!st->upgrade || !header_list_has(str_from(st->offered), m.upgrade))) {
+    if (r == H1_OK && m.status == 101 &&
+        (!st->upgrade || !header_list_has(str_from(st->offered), m.upgrade))) {
         r = H1_BAD;
         why = "101 that was not asked for";
     }
@@ -167,7 +172,8 @@ void h1_client_eof(struct client *cl)
     struct h1_client_stream *st = &cl->h1;
     if (!st->active || st->in.state != H1_IN_EOF) {
         if (st->active && st->headed && st->in.state == H1_IN_DONE) {
-            st->keep = false; /* answered already; the user may still be sending, or finish_task is due */
+            st->keep =
+                false; /* answered already; the user may still be sending, or finish_task is due */
             if (st->out.state == H1_OUT_DONE)
                 return;
         }
@@ -284,4 +290,5 @@ static struct conn *op_conn(struct http_stream *s)
     return &client_of_stream(s)->c;
 }
 
-const struct http_stream_ops h1_client_stream_ops = { op_head, op_interim, op_data, op_end, op_pause, op_abort, op_conn };
+const struct http_stream_ops h1_client_stream_ops = { op_head,  op_interim, op_data, op_end,
+                                                      op_pause, op_abort,   op_conn };

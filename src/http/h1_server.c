@@ -1,7 +1,9 @@
-/* HTTP/1 on an accepted connection: one request at a time in, its answer out, pipelined ones wait their turn. Loop thread only.
+/* HTTP/1 on an accepted connection: one request at a time in, its answer out, pipelined ones wait
+   their turn. Loop thread only.
 
-   A stream ends in finish_task, which runs after the user's calls have returned: it tells the user, then reads on what has
-   been kept. Nothing in here calls the user from inside a call of the user's. */
+   A stream ends in finish_task, which runs after the user's calls have returned: it tells the user,
+   then reads on what has been kept. Nothing in here calls the user from inside a call of the
+   user's. */
 #include "http/http_priv.h"
 
 enum { SPARE_STREAMS = 64, PIPELINE_MAX = CONN_RECV_MAX };
@@ -121,7 +123,8 @@ static void reject(struct server_conn *sc, struct http_message *m, uint16_t stat
     sc->srv->ev->on_reject(sc->srv, &st->s, m, status, why);
 }
 
-static void reject_parse(struct server_conn *sc, enum h1_result r, struct http_message *m, const char *why)
+static void reject_parse(struct server_conn *sc, enum h1_result r, struct http_message *m,
+                         const char *why)
 {
     uint16_t status = 400;
     if (r == H1_TOO_LARGE)
@@ -164,7 +167,8 @@ static size_t read_head(struct server_conn *sc, const char *p, size_t n)
     struct http_message m;
     size_t used;
     const char *why;
-    enum h1_result r = h1_parse_request(p, n, &sc->srv->conf.h1, hv, H1_MAX_HEADERS, &m, &used, &why);
+    enum h1_result r =
+        h1_parse_request(p, n, &sc->srv->conf.h1, hv, H1_MAX_HEADERS, &m, &used, &why);
     if (LIKELY(r == H1_OK)) {
         begin(sc, &m);
         return used;
@@ -273,7 +277,8 @@ void h1_server_input(struct server_conn *sc, const char *p, size_t n)
 {
     if (UNLIKELY(sc->in != NULL)) {
         bool tunnel = sc->h1 && sc->h1->tunnel;
-        if (!h1_server_stash(sc, p, n) || (sc->h1 && sc->h1->in.state == H1_IN_DONE && !sc->h1->rejected && !tunnel))
+        if (!h1_server_stash(sc, p, n) ||
+            (sc->h1 && sc->h1->in.state == H1_IN_DONE && !sc->h1->rejected && !tunnel))
             return;
         if (worth_parsing(sc, p, n))
             consume_stash(sc);
@@ -399,8 +404,8 @@ static bool stays_open(const struct h1_server_stream *st)
         return false;
     if (st->in.state == H1_IN_DONE)
         return !sc->eof || sc->in;
-    /* An answer before the end of the body: only a short rest is worth reading. After an unanswered Expect nobody knows
-       whether the body will come (RFC 9110 section 10.1.1). */
+    /* An answer before the end of the body: only a short rest is worth reading. After an unanswered
+       Expect nobody knows whether the body will come (RFC 9110 section 10.1.1). */
     return !st->expects && (st->in.state == H1_IN_CHUNKED || st->in.left <= H1_DISCARD_MAX);
 }
 
@@ -412,7 +417,8 @@ static void start_tunnel(struct h1_server_stream *st)
     st->out.state = H1_OUT_RAW;
 }
 
-static void choose_framing(struct h1_server_stream *st, const struct http_message *m, bool end, struct h1_framing *f)
+static void choose_framing(struct h1_server_stream *st, const struct http_message *m, bool end,
+                           struct h1_framing *f)
 {
     bool bodiless = st->method == METHOD_HEAD || m->status == 204 || m->status == 304;
     st->out.state = H1_OUT_NONE;
@@ -485,7 +491,9 @@ static bool op_data(struct http_stream *s, const void *p, size_t n)
     if (conn_closing(&st->sc->c) || st->out.state == H1_OUT_NONE)
         return true;
     if (!h1_out_data(&st->out, &st->sc->c, p, n, &room))
-        conn_close(&st->sc->c, HTTP_LINGER); /* more than the head promised: the client gets what it was promised */
+        conn_close(
+            &st->sc->c,
+            HTTP_LINGER); /* more than the head promised: the client gets what it was promised */
     return room;
 }
 
@@ -499,7 +507,8 @@ static void op_end(struct http_stream *s, const struct headers *trailers)
         st->out.state = H1_OUT_DONE;
         conn_shutdown(&sc->c);
     } else if (!h1_out_end(&st->out, &sc->c, trailers)) {
-        conn_close(&sc->c, (struct dur){ 0 }); /* less than promised: the client must see the break */
+        conn_close(&sc->c,
+                   (struct dur){ 0 }); /* less than promised: the client must see the break */
         return;
     }
     loop_defer(sc->c.loop, &sc->task);
@@ -524,7 +533,8 @@ static void op_abort(struct http_stream *s, enum http_error why)
     st->silent = true;
     if (conn_closing(&st->sc->c))
         return;
-    /* A framed answer that stops short is seen as such; one that ends with the connection must be reset instead. */
+    /* A framed answer that stops short is seen as such; one that ends with the connection must be
+     * reset instead. */
     if (st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED)
         conn_close(&st->sc->c, (struct dur){ 0 });
     else
@@ -536,4 +546,5 @@ static struct conn *op_conn(struct http_stream *s)
     return &stream_of(s)->sc->c;
 }
 
-const struct http_stream_ops h1_server_stream_ops = { op_head, op_interim, op_data, op_end, op_pause, op_abort, op_conn };
+const struct http_stream_ops h1_server_stream_ops = { op_head,  op_interim, op_data, op_end,
+                                                      op_pause, op_abort,   op_conn };

@@ -1,5 +1,6 @@
-/* Writes HTTP/1 heads: one flat buffer, then one conn_write. Fields that still stand as "name: value CRLF" in the
-   message they came with are copied in runs. Nothing is written that could be read as more than one field. */
+/* Writes HTTP/1 heads: one flat buffer, then one conn_write. Fields that still stand as "name:
+   value CRLF" in the message they came with are copied in runs. Nothing is written that could be
+   read as more than one field. */
 #include "codec/scan.h"
 #include "http/http_priv.h"
 
@@ -9,9 +10,9 @@ struct head {
 };
 #define BIT(id) (UINT64_C(1) << (id))
 /* This connection's business; set from the message's framing, never copied. */
-static const uint64_t never = BIT(HDR_CONNECTION) | BIT(HDR_KEEP_ALIVE) | BIT(HDR_PROXY_CONNECTION) |
-                              BIT(HDR_TRANSFER_ENCODING) | BIT(HDR_TE) | BIT(HDR_UPGRADE) |
-                              BIT(HDR_HTTP2_SETTINGS) | BIT(HDR_CONTENT_LENGTH);
+static const uint64_t never = BIT(HDR_CONNECTION) | BIT(HDR_KEEP_ALIVE) |
+                              BIT(HDR_PROXY_CONNECTION) | BIT(HDR_TRANSFER_ENCODING) | BIT(HDR_TE) |
+                              BIT(HDR_UPGRADE) | BIT(HDR_HTTP2_SETTINGS) | BIT(HDR_CONTENT_LENGTH);
 
 static void head_begin(struct head *h, struct conn *c)
 {
@@ -60,8 +61,8 @@ static void put_u64(struct head *h, uint64_t v)
     put(h, at, (size_t)(digits + sizeof(digits) - at));
 }
 
-/* A field made or changed by us, or one that came over HTTP/2: checked again, since a CR here would be a head of
-   somebody else's choice (T7). */
+/* A field made or changed by us, or one that came over HTTP/2: checked again, since a CR here would
+   be a head of somebody else's choice (T7). */
 static void put_field(struct head *h, const struct header *f)
 {
     if (!header_name_valid(header_name(f)) || !header_value_valid(header_value(f)))
@@ -156,7 +157,8 @@ static void put_status(struct head *h, const struct http_message *m)
     }
     char code[3] = { (char)('0' + m->status / 100 % 10), (char)('0' + m->status / 10 % 10),
                      (char)('0' + m->status % 10) };
-    struct str reason = m->reason.n && header_value_valid(m->reason) ? m->reason : http_status_reason(m->status);
+    struct str reason =
+        m->reason.n && header_value_valid(m->reason) ? m->reason : http_status_reason(m->status);
     PUT(h, "HTTP/1.1 ");
     put(h, code, 3);
     PUT(h, " ");

@@ -1,5 +1,5 @@
-/* The HTTP/2 session both sides share: frames in through nghttp2's callbacks, frames out in flush, flow control, and what a
-   peer may do before it counts as abuse (T17, T18). Loop thread only. */
+/* The HTTP/2 session both sides share: frames in through nghttp2's callbacks, frames out in flush,
+   flow control, and what a peer may do before it counts as abuse (T17, T18). Loop thread only. */
 #include "http/h2_priv.h"
 
 /* ---- abuse ---- */
@@ -139,8 +139,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
     return 0;
 }
 
-static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name, size_t name_n, const uint8_t *value,
-                     size_t value_n, uint8_t flags, void *user)
+static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
+                     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
     struct h2 *h = user;
     struct h2_stream *st = find(h, f->hd.stream_id);
@@ -148,7 +148,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
     (void)ng, (void)flags;
     if (!st)
         return 0;
-    if (!h2_head_add(&h->head, h->head_limit + 32 * h->header_limit, (struct str){ (const char *)name, name_n },
+    if (!h2_head_add(&h->head, h->head_limit + 32 * h->header_limit,
+                     (struct str){ (const char *)name, name_n },
                      (struct str){ (const char *)value, value_n }, &large)) {
         h2_abuse(h, "header block too large");
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -228,8 +229,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
     return 0;
 }
 
-/* A frame that broke the rules; nghttp2 answers it with RST_STREAM or GOAWAY. What makes us reset streams counts as if the
-   peer had reset them (MadeYouReset). */
+/* A frame that broke the rules; nghttp2 answers it with RST_STREAM or GOAWAY. What makes us reset
+   streams counts as if the peer had reset them (MadeYouReset). */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int error, void *user)
 {
     struct h2 *h = user;
@@ -239,7 +240,8 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int err
     return 0;
 }
 
-static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+                         void *user)
 {
     struct h2 *h = user;
     struct h2_stream *st = find(h, id);
@@ -282,7 +284,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     bool silent = st->silent;
     st->silent = true;
     if (!silent)
-        st->s.ev->on_close(&st->s, whole ? HTTP_OK : error_of(code), whole ? "" : nghttp2_http2_strerror(code));
+        st->s.ev->on_close(&st->s, whole ? HTTP_OK : error_of(code),
+                           whole ? "" : nghttp2_http2_strerror(code));
     h2_stream_drop(st);
     if (h->sc)
         h2_server_stream_closed(h);
@@ -309,14 +312,15 @@ static int submit_trailer(struct h2_stream *st)
     const char *p = st->trailer.p, *end = p + st->trailer.n;
     while (p < end && n < H1_TRAILER_FIELDS) {
         size_t name_n = strlen(p), value_n = strlen(p + name_n + 1);
-        nv[n++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)p, (uint8_t *)(uintptr_t)(p + name_n + 1), name_n, value_n,
-                                NGHTTP2_NV_FLAG_NONE };
+        nv[n++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)p, (uint8_t *)(uintptr_t)(p + name_n + 1),
+                                name_n, value_n, NGHTTP2_NV_FLAG_NONE };
         p += name_n + value_n + 2;
     }
     return nghttp2_submit_trailer(st->h->ng, st->id, nv, n);
 }
 
-static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *out, size_t n, uint32_t *flags, nghttp2_data_source *src, void *user)
+static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *out, size_t n, uint32_t *flags,
+                         nghttp2_data_source *src, void *user)
 {
     struct h2_stream *st = src->ptr;
     size_t have = st->out.n - st->out_at;
@@ -340,7 +344,8 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *out, size_t n
     return (ssize_t)n;
 }
 
-static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t n, nghttp2_data_source *src, void *user)
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t n,
+                        nghttp2_data_source *src, void *user)
 {
     struct h2 *h = user;
     struct h2_stream *st = src->ptr;
@@ -361,7 +366,8 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *he
 static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *user)
 {
     struct h2 *h = user;
-    if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) || !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
+    if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
+        !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     struct h2_stream *st = find(h, f->hd.stream_id);
     if (!st)
@@ -406,7 +412,8 @@ void h2_flush(struct h2 *h)
         return;
     }
     resume_sources(h);
-    if (!nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng) && !conn_closing(h->c))
+    if (!nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng) &&
+        !conn_closing(h->c))
         conn_close(h->c, HTTP_LINGER);
 }
 
@@ -423,7 +430,8 @@ void h2_input(struct h2 *h, const char *p, size_t n)
     if (r < 0) {
         if (h->sc && r == NGHTTP2_ERR_FLOODED)
             server_conn_event(h->sc, HTTP_CONN_ABUSE, "frames that must be answered");
-        nghttp2_session_terminate_session(h->ng, r == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+        nghttp2_session_terminate_session(
+            h->ng, r == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
         (void)nghttp2_session_send(h->ng);
         if (!conn_closing(h->c))
             conn_close(h->c, HTTP_LINGER);
@@ -465,7 +473,8 @@ bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_max_outbound_ack(opt, 500);
     nghttp2_option_set_no_closed_streams(opt, 1);
-    int r = server ? nghttp2_session_server_new2(&h->ng, cb, h, opt) : nghttp2_session_client_new2(&h->ng, cb, h, opt);
+    int r = server ? nghttp2_session_server_new2(&h->ng, cb, h, opt)
+                   : nghttp2_session_client_new2(&h->ng, cb, h, opt);
     nghttp2_option_del(opt);
     nghttp2_session_callbacks_del(cb);
     if (r != 0)
@@ -601,7 +610,8 @@ static void op_end(struct http_stream *s, const struct headers *trailers)
     if (conn_closing(st->h->c) || st->ended || st->out_done)
         return;
     if (st->end_known && st->left > 0) {
-        fail_stream(st, NGHTTP2_INTERNAL_ERROR); /* less than promised: the peer must see the break */
+        fail_stream(st,
+                    NGHTTP2_INTERNAL_ERROR); /* less than promised: the peer must see the break */
         return;
     }
     for (uint32_t i = 0; trailers && i < trailers->n; i++) {
@@ -654,4 +664,5 @@ static struct conn *op_conn(struct http_stream *s)
     return stream_of(s)->h->c;
 }
 
-const struct http_stream_ops h2_stream_ops = { op_head, op_interim, op_data, op_end, op_pause, op_abort, op_conn };
+const struct http_stream_ops h2_stream_ops = { op_head,  op_interim, op_data, op_end,
+                                               op_pause, op_abort,   op_conn };

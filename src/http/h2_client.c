@@ -21,9 +21,11 @@ bool h2_client_start(struct client *cl)
 
 void h2_client_settings(struct h2 *h)
 {
-    uint32_t max = nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t max =
+        nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     h->cl->pub.max_streams = max < CLIENT_STREAMS_MAX ? max : CLIENT_STREAMS_MAX;
-    client_ready(h->cl); /* only now is it known how many streams are allowed: none is refused for want of that */
+    client_ready(h->cl); /* only now is it known how many streams are allowed: none is refused for
+                            want of that */
 }
 
 struct http_stream *h2_client_request(struct client *cl)
@@ -103,7 +105,8 @@ void h2_client_closed(struct client *cl, enum io_err e)
 {
     const char *why;
     struct h2 *h = cl->h2;
-    enum http_error whole = client_stream_error(cl, e, false, &why), untouched = client_stream_error(cl, e, true, &why);
+    enum http_error whole = client_stream_error(cl, e, false, &why),
+                    untouched = client_stream_error(cl, e, true, &why);
     LIST_FOR_SAFE(it, tmp, &h->streams)
     {
         struct h2_stream *st = CONTAINER_OF(it, struct h2_stream, link);

@@ -1,19 +1,22 @@
-/* HTTP/2 heads: fields of a block gathered, checked and made a message; a message made into fields. nghttp2 has checked the
-   grammar of names, values and pseudo-header order (RFC 9113 section 8.3); what follows is what it does not know. */
+/* HTTP/2 heads: fields of a block gathered, checked and made a message; a message made into fields.
+   nghttp2 has checked the grammar of names, values and pseudo-header order (RFC 9113 section 8.3);
+   what follows is what it does not know. */
 #include "codec/scan.h"
 #include "http/h2_priv.h"
 
 #define BIT(id) (UINT64_C(1) << (id))
 /* RFC 9113 section 8.2.2, and what is written from the message itself. */
-static const uint64_t never = BIT(HDR_CONNECTION) | BIT(HDR_KEEP_ALIVE) | BIT(HDR_PROXY_CONNECTION) |
-                              BIT(HDR_TRANSFER_ENCODING) | BIT(HDR_TE) | BIT(HDR_UPGRADE) | BIT(HDR_HTTP2_SETTINGS) | BIT(HDR_HOST);
+static const uint64_t never = BIT(HDR_CONNECTION) | BIT(HDR_KEEP_ALIVE) |
+                              BIT(HDR_PROXY_CONNECTION) | BIT(HDR_TRANSFER_ENCODING) | BIT(HDR_TE) |
+                              BIT(HDR_UPGRADE) | BIT(HDR_HTTP2_SETTINGS) | BIT(HDR_HOST);
 
 void h2_head_begin(struct h2_head *hd)
 {
     buf_clear(&hd->bytes);
     hd->n = 0;
     hd->total = 0;
-    hd->method = hd->scheme = hd->authority = hd->path = hd->status = hd->protocol = (struct str){ NULL, 0 };
+    hd->method = hd->scheme = hd->authority = hd->path = hd->status = hd->protocol =
+        (struct str){ NULL, 0 };
 }
 
 void h2_head_fini(struct h2_head *hd)
@@ -55,9 +58,11 @@ static const char *offset(size_t n)
     return (const char *)(uintptr_t)(n + 1);
 }
 
-bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value, bool *ret_large)
+bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value,
+                 bool *ret_large)
 {
-    hd->total += name.n + value.n + 32; /* as SETTINGS_MAX_HEADER_LIST_SIZE counts, cookies and Host included (T19) */
+    hd->total += name.n + value.n +
+                 32; /* as SETTINGS_MAX_HEADER_LIST_SIZE counts, cookies and Host included (T19) */
     *ret_large = hd->total > limit || name.n > UINT16_MAX;
     if (*ret_large)
         return hd->total <= H2_HEAD_TOTAL;
@@ -71,8 +76,11 @@ bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str
     }
     if (hd->n == hd->cap && !grow(hd))
         return false;
-    hd->v[hd->n++] = (struct header){ .name = offset(at), .name_n = (uint16_t)name.n, .value = offset(at + name.n),
-                                      .value_n = (uint32_t)value.n, .id = (uint8_t)header_id_of(name) };
+    hd->v[hd->n++] = (struct header){ .name = offset(at),
+                                      .name_n = (uint16_t)name.n,
+                                      .value = offset(at + name.n),
+                                      .value_n = (uint32_t)value.n,
+                                      .id = (uint8_t)header_id_of(name) };
     return true;
 }
 
@@ -83,7 +91,8 @@ static const char *resolve(const struct h2_head *hd, const char *p)
 
 static void resolve_all(struct h2_head *hd)
 {
-    struct str *ps[] = { &hd->method, &hd->scheme, &hd->authority, &hd->path, &hd->status, &hd->protocol };
+    struct str *ps[] = { &hd->method, &hd->scheme, &hd->authority,
+                         &hd->path,   &hd->status, &hd->protocol };
     for (size_t i = 0; i < ARRAY_LEN(ps); i++)
         ps[i]->p = resolve(hd, ps[i]->p);
     for (uint32_t i = 0; i < hd->n; i++) {
@@ -127,7 +136,8 @@ static bool join_cookies(struct h2_head *hd)
 }
 
 /* Content-Length, and what only describes the connection. NULL or why not. */
-static const char *common_fields(struct h2_head *hd, struct http_message *m, bool end, bool informational_length)
+static const char *common_fields(struct h2_head *hd, struct http_message *m, bool end,
+                                 bool informational_length)
 {
     bool length = false;
     for (uint32_t i = 0; i < hd->n; i++) {
@@ -155,7 +165,8 @@ static const char *common_fields(struct h2_head *hd, struct http_message *m, boo
     return NULL;
 }
 
-/* Host, when there too, must say what :authority says: nobody downstream may choose another (T11). */
+/* Host, when there too, must say what :authority says: nobody downstream may choose another (T11).
+ */
 static const char *host_field(struct h2_head *hd, struct http_message *m)
 {
     for (uint32_t i = 0; i < hd->n; i++) {
@@ -174,7 +185,9 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
     if (!join_cookies(hd))
         return "out of memory";
     resolve_all(hd);
-    *m = (struct http_message){ .version = HTTP_2, .keep_alive = true, .headers = { hd->v, hd->n, hd->n } };
+    *m = (struct http_message){ .version = HTTP_2,
+                                .keep_alive = true,
+                                .headers = { hd->v, hd->n, hd->n } };
     m->method_text = hd->method;
     m->method = (uint8_t)http_method_of(hd->method);
     m->authority = hd->authority;
@@ -201,11 +214,14 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
     return bad ? bad : common_fields(hd, m, end, false);
 }
 
-const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method, bool end)
+const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method,
+                             bool end)
 {
     uint64_t status;
     resolve_all(hd);
-    *m = (struct http_message){ .version = HTTP_2, .keep_alive = true, .headers = { hd->v, hd->n, hd->n } };
+    *m = (struct http_message){ .version = HTTP_2,
+                                .keep_alive = true,
+                                .headers = { hd->v, hd->n, hd->n } };
     if (hd->status.n != 3 || !str_to_u64(hd->status, &status) || status < 100)
         return "malformed :status";
     m->status = (uint16_t)status;
@@ -226,7 +242,8 @@ void h2_head_trailers(struct h2_head *hd, struct headers *ret)
 
 static inline nghttp2_nv nv_of(struct str name, struct str value)
 {
-    return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n, value.n, NGHTTP2_NV_FLAG_NONE };
+    return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
+                         value.n, NGHTTP2_NV_FLAG_NONE };
 }
 
 static size_t put_length(uint64_t v, char out[24])
@@ -240,7 +257,8 @@ static size_t put_length(uint64_t v, char out[24])
     return n;
 }
 
-size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv, size_t cap)
+size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv,
+                  size_t cap)
 {
     static const struct str schemes[] = { STR_INIT("http"), STR_INIT("https") };
     size_t n = 0;
@@ -258,7 +276,8 @@ size_t h2_head_nv(const struct http_message *m, bool request, char length[24], n
     }
     for (uint32_t i = 0; i < m->headers.n && n + 2 < cap; i++) {
         const struct header *h = &m->headers.v[i];
-        if (!header_live(h) || (never >> h->id & 1) || (h->id == HDR_CONTENT_LENGTH && m->body != BODY_NONE))
+        if (!header_live(h) || (never >> h->id & 1) ||
+            (h->id == HDR_CONTENT_LENGTH && m->body != BODY_NONE))
             continue;
         if (!header_name_valid(header_name(h)) || !header_value_valid(header_value(h)))
             continue; /* never let an edit become a second field (T7) */

@@ -1,19 +1,23 @@
-/* What the HTTP/2 files share: a session over nghttp2 and its streams, the same for servers and clients. Loop thread only.
+/* What the HTTP/2 files share: a session over nghttp2 and its streams, the same for servers and
+   clients. Loop thread only.
 
-   Frames are only submitted from the user's calls; they leave in flush, a deferred task, so that what one turn produced for all
-   streams goes out together, and nghttp2 never calls back inside a call of the user's. */
+   Frames are only submitted from the user's calls; they leave in flush, a deferred task, so that
+   what one turn produced for all streams goes out together, and nghttp2 never calls back inside a
+   call of the user's. */
 #pragma once
 #include "http/http_priv.h"
 #include <nghttp2/nghttp2.h>
 
 enum {
-    H2_STREAM_HIGH = 32 * 1024,   /* queued body bytes of one stream before its source is paused */
+    H2_STREAM_HIGH = 32 * 1024, /* queued body bytes of one stream before its source is paused */
     H2_STREAM_LOW = 8 * 1024,
     H2_QUEUE_HIGH = 1024 * 1024,  /* of all streams of a connection */
     H2_WINDOW_CONN = 1024 * 1024, /* what all uploads of a connection may have under way */
     H2_SERVER_WINDOW = 64 * 1024 - 1,
     H2_TRAILER_BYTES = 8 * 1024,
-    H2_HEAD_TOTAL = 256 * 1024, /* header bytes of one head, decoded, before the connection is given up as abuse */
+    H2_HEAD_TOTAL =
+        256 *
+        1024, /* header bytes of one head, decoded, before the connection is given up as abuse */
     H2_SPARE = 16,
 };
 struct h2_budget { /* a bucket of tokens: what a peer may do without asking for anything */
@@ -25,23 +29,23 @@ struct h2_stream {
     struct h2 *h;
     struct list link; /* h->streams */
     int32_t id;
-    struct buf out;     /* body bytes not yet framed, from out_at */
+    struct buf out; /* body bytes not yet framed, from out_at */
     size_t out_at;
-    struct buf trailer; /* name NUL value NUL …, sent after the body */
-    uint64_t left;      /* of a body with known length */
+    struct buf trailer;  /* name NUL value NUL …, sent after the body */
+    uint64_t left;       /* of a body with known length */
     uint32_t unconsumed; /* delivered while paused: window not yet given back */
     uint8_t method;
     uint8_t interims;
-    bool headed : 1;      /* final head received */
-    bool sent_head : 1;   /* final head submitted */
-    bool ended : 1;       /* http_send_end was called */
-    bool end_known : 1;   /* left counts down: the last DATA frame can carry END_STREAM */
-    bool out_done : 1;    /* END_STREAM left */
-    bool in_done : 1;     /* END_STREAM came */
-    bool deferred : 1;    /* the data source waits for bytes */
+    bool headed : 1;    /* final head received */
+    bool sent_head : 1; /* final head submitted */
+    bool ended : 1;     /* http_send_end was called */
+    bool end_known : 1; /* left counts down: the last DATA frame can carry END_STREAM */
+    bool out_done : 1;  /* END_STREAM left */
+    bool in_done : 1;   /* END_STREAM came */
+    bool deferred : 1;  /* the data source waits for bytes */
     bool paused : 1;
-    bool starved : 1;     /* the user was told to wait */
-    bool silent : 1;      /* its user is gone */
+    bool starved : 1; /* the user was told to wait */
+    bool silent : 1;  /* its user is gone */
     bool head_request : 1;
     bool too_large : 1;
     bool rejected : 1;
@@ -51,7 +55,8 @@ struct h2_head { /* of the header block being received; blocks of a connection d
     struct header *v;
     uint32_t n, cap;
     size_t total;
-    struct str method, scheme, authority, path, status, protocol; /* p is an offset until the block is complete */
+    struct str method, scheme, authority, path, status,
+        protocol; /* p is an offset until the block is complete */
 };
 struct h2 {
     nghttp2_session *ng;
@@ -85,14 +90,17 @@ void h2_abuse(struct h2 *h, const char *what);
 void h2_streams_lost(struct h2 *h, enum http_error e, const char *why); /* tells all users */
 
 /* h2_head.c: heads in and out */
-bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value, bool *ret_large);
+bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value,
+                 bool *ret_large);
 void h2_head_begin(struct h2_head *hd);
 void h2_head_fini(struct h2_head *hd);
 /* NULL, or why the head is refused. */
 const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end);
-const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method, bool end);
+const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method,
+                             bool end);
 void h2_head_trailers(struct h2_head *hd, struct headers *ret);
-size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv, size_t cap);
+size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv,
+                  size_t cap);
 
 /* implemented by h2_server.c and h2_client.c */
 void h2_server_head(struct h2_stream *st, bool end);

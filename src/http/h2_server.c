@@ -1,7 +1,10 @@
-/* HTTP/2 on an accepted connection: requests to the user, time limits, going away. Loop thread only. */
+/* HTTP/2 on an accepted connection: requests to the user, time limits, going away. Loop thread
+ * only. */
 #include "http/h2_priv.h"
 
-enum { GOAWAY_PAUSE_MS = 500 }; /* between the announcement and the last word: a round trip for what is on its way */
+enum {
+    GOAWAY_PAUSE_MS = 500
+}; /* between the announcement and the last word: a round trip for what is on its way */
 
 bool h2_server_start(struct server_conn *sc)
 {
@@ -76,12 +79,16 @@ void h2_server_stream_closed(struct h2 *h)
 
 static void last_word(struct h2 *h)
 {
-    (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR, NULL, 0);
-    (void)nghttp2_session_terminate_session2(h->ng, nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR);
+    (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
+                                NULL, 0);
+    (void)nghttp2_session_terminate_session2(h->ng, nghttp2_session_get_last_proc_stream_id(h->ng),
+                                             NGHTTP2_NO_ERROR);
     h2_wake(h);
 }
 
-/* RFC 9113 section 6.8: first the largest id, so that no request on its way is lost, then the real one. */
+/* RFC 9113 section 6.8: first the largest id, so that no request on its way is lost, then the real
+ * one. */
 void h2_server_drain(struct server_conn *sc)
 {
     struct h2 *h = sc->h2;
@@ -103,7 +110,8 @@ void h2_server_timeout(struct server_conn *sc)
         server_arm(sc, (struct dur){ GOAWAY_PAUSE_MS * NS_PER_MS });
         if (h->goaway_id == 0) {
             h->goaway_id = nghttp2_session_get_last_proc_stream_id(h->ng);
-            (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, h->goaway_id, NGHTTP2_NO_ERROR, NULL, 0);
+            (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, h->goaway_id, NGHTTP2_NO_ERROR,
+                                        NULL, 0);
             h2_wake(h);
         }
     } else if (h->going) {

@@ -1,5 +1,5 @@
-/* What the files of src/http share: server connections, HTTP/1 bodies in and out, the head writer, error
-   names. Nothing outside src/http includes it. Loop thread only. */
+/* What the files of src/http share: server connections, HTTP/1 bodies in and out, the head writer,
+   error names. Nothing outside src/http includes it. Loop thread only. */
 #pragma once
 #include "base/buf.h"
 #include "base/mem.h"
@@ -7,22 +7,30 @@
 
 /* Limits that a peer can run into. Head limits are http_server_conf's and http_client_conf's. */
 enum {
-    H1_DISCARD_MAX = 256 * 1024,  /* of a request body nobody wants: reading it is cheaper than a new connection */
+    H1_DISCARD_MAX =
+        256 *
+        1024, /* of a request body nobody wants: reading it is cheaper than a new connection */
     H1_TRAILER_BYTES = 8 * 1024, /* of a chunked body's trailer section */
     H1_TRAILER_FIELDS = 64,
-    H1_INTERIM_MAX = 16,      /* 1xx answers before a final one */
-    HTTP_LINGER_SECONDS = 5,  /* for the peer to read our last answer before an RST can destroy it */
+    H1_INTERIM_MAX = 16,     /* 1xx answers before a final one */
+    HTTP_LINGER_SECONDS = 5, /* for the peer to read our last answer before an RST can destroy it */
     HTTP_DISCARD_SECONDS = 5, /* for the rest of an unwanted body to come */
 };
 #define HTTP_LINGER ((struct dur){ HTTP_LINGER_SECONDS * NS_PER_S })
 
-extern const struct http_events http_no_events; /* until the user sets its own: every callback does nothing */
+extern const struct http_events
+    http_no_events; /* until the user sets its own: every callback does nothing */
 enum http_error http_error_of_io(enum io_err e);
 /* Whether a trailer field of this id may be passed on (RFC 9110 section 6.5.1). */
 bool http_trailer_allowed(const struct header *h);
 
 /* ---- HTTP/1 bodies ---- */
-enum h1_in_state { H1_IN_DONE, H1_IN_LENGTH, H1_IN_CHUNKED, H1_IN_EOF /* until close, or a tunnel */ };
+enum h1_in_state {
+    H1_IN_DONE,
+    H1_IN_LENGTH,
+    H1_IN_CHUNKED,
+    H1_IN_EOF /* until close, or a tunnel */
+};
 struct h1_in {
     uint64_t left; /* of H1_IN_LENGTH */
     struct h1_chunked chunked;
@@ -38,9 +46,17 @@ enum h1_feed {
 void h1_in_start(struct h1_in *in, const struct http_message *m);
 void h1_in_fini(struct h1_in *in);
 /* Gives body bytes to s (NULL: drops them). */
-enum h1_feed h1_in_feed(struct h1_in *in, struct conn *c, struct http_stream *s, struct str bytes, size_t *ret_used);
+enum h1_feed h1_in_feed(struct h1_in *in, struct conn *c, struct http_stream *s, struct str bytes,
+                        size_t *ret_used);
 
-enum h1_out_state { H1_OUT_HEAD, H1_OUT_NONE, H1_OUT_LENGTH, H1_OUT_CHUNKED, H1_OUT_RAW, H1_OUT_DONE };
+enum h1_out_state {
+    H1_OUT_HEAD,
+    H1_OUT_NONE,
+    H1_OUT_LENGTH,
+    H1_OUT_CHUNKED,
+    H1_OUT_RAW,
+    H1_OUT_DONE
+};
 struct h1_out {
     uint64_t left; /* of H1_OUT_LENGTH */
     uint8_t state;
@@ -53,12 +69,13 @@ bool h1_out_end(struct h1_out *o, struct conn *c, const struct headers *trailers
 struct h1_framing {
     enum { FRAME_NOTHING, FRAME_LENGTH, FRAME_CHUNKED } how;
     uint64_t length;
-    bool keep_length; /* a live Content-Length field is written: answers to HEAD, 304 */
+    bool keep_length;       /* a live Content-Length field is written: answers to HEAD, 304 */
     const char *connection; /* value of Connection, or NULL */
 };
 void h1_write_request(struct conn *c, const struct http_message *m, const struct h1_framing *f);
 void h1_write_response(struct conn *c, const struct http_message *m, const struct h1_framing *f);
-void h1_write_trailers(struct conn *c, const struct headers *trailers); /* with the last chunk before them */
+void h1_write_trailers(struct conn *c,
+                       const struct headers *trailers); /* with the last chunk before them */
 
 /* ---- server connections ---- */
 enum server_state {
@@ -102,12 +119,14 @@ void server_conn_gone(struct server_conn *sc);
 void h1_server_start(struct server_conn *sc);
 /* The first bytes of a connection; parsed as HTTP/1. */
 void h1_server_input(struct server_conn *sc, const char *p, size_t n);
-bool h1_server_stash(struct server_conn *sc, const char *p, size_t n); /* to sc->in; false: connection aborted */
+bool h1_server_stash(struct server_conn *sc, const char *p,
+                     size_t n); /* to sc->in; false: connection aborted */
 void h1_server_unstash(struct server_conn *sc);
 void h1_server_timeout(struct server_conn *sc); /* in SC_HEAD, SC_DISCARD */
 void h1_server_eof(struct server_conn *sc);
 void h1_server_drain(struct server_conn *sc);
-void h1_server_closed(struct server_conn *sc, enum http_error e, const char *why); /* tells the stream's user */
+void h1_server_closed(struct server_conn *sc, enum http_error e,
+                      const char *why); /* tells the stream's user */
 void h1_server_free_spares(struct http_server *srv);
 struct server_conn *h1_server_conn_of(struct http_stream *s);
 extern const struct http_stream_ops h1_server_stream_ops;
@@ -130,14 +149,14 @@ struct h1_client_stream {
     struct h1_out out;
     uint8_t method;
     uint8_t interims;
-    bool active;   /* a request is under way */
-    bool silent;   /* its user is gone */
-    bool answered; /* a byte of the answer came */
-    bool headed;   /* on_head was called */
-    bool upgrade;  /* we asked for one */
+    bool active;      /* a request is under way */
+    bool silent;      /* its user is gone */
+    bool answered;    /* a byte of the answer came */
+    bool headed;      /* on_head was called */
+    bool upgrade;     /* we asked for one */
     char offered[64]; /* what we asked for; NUL-terminated */
     bool tunnel;
-    bool keep;     /* connection may serve another request */
+    bool keep; /* connection may serve another request */
     bool paused;
 };
 struct client {
@@ -168,7 +187,8 @@ void client_end(struct client *cl, enum http_error e, const char *why);
 /* Remembers why and drops the connection; streams and user are told at the end of the turn. */
 void client_fail(struct client *cl, enum http_error e, const char *why);
 /* The error for a stream that was not finished when the connection ended with e. */
-enum http_error client_stream_error(const struct client *cl, enum io_err e, bool untouched, const char **ret_why);
+enum http_error client_stream_error(const struct client *cl, enum io_err e, bool untouched,
+                                    const char **ret_why);
 
 void h1_client_start(struct client *cl);
 struct http_stream *h1_client_request(struct client *cl);

@@ -1,5 +1,5 @@
-/* Accepted connections: TLS or clear, HTTP/1 or HTTP/2, time limits, draining. What is on them is h1_server.c's and h2_server.c's.
-   Loop thread only. */
+/* Accepted connections: TLS or clear, HTTP/1 or HTTP/2, time limits, draining. What is on them is
+   h1_server.c's and h2_server.c's. Loop thread only. */
 #include "http/http_priv.h"
 #include "io/sys.h"
 
@@ -92,7 +92,8 @@ static void on_data(struct conn *c, const char *p, size_t n)
     struct server_conn *sc = server_conn_of(c);
     if (sc->state == SC_H2)
         h2_server_input(sc, p, n);
-    else if (UNLIKELY(sc->requests == 0 && sc->state == SC_IDLE && sc->srv->conf.h2 && !c->tls && *p == 'P') ||
+    else if (UNLIKELY(sc->requests == 0 && sc->state == SC_IDLE && sc->srv->conf.h2 && !c->tls &&
+                      *p == 'P') ||
              UNLIKELY(sc->state == SC_IDLE && sc->in && sc->in->n))
         sniff(sc, p, n);
     else
@@ -126,7 +127,8 @@ static void on_close(struct conn *c, enum io_err why)
 {
     struct server_conn *sc = server_conn_of(c);
     enum http_error e = http_error_of_io(why);
-    const char *text = why == IO_TLS || why == IO_TLS_VERIFY ? conn_tls_error(c) : "connection closed by the client";
+    const char *text = why == IO_TLS || why == IO_TLS_VERIFY ? conn_tls_error(c)
+                                                             : "connection closed by the client";
     if (sc->state == SC_HANDSHAKE && (why == IO_TLS || why == IO_TLS_VERIFY))
         server_conn_event(sc, HTTP_CONN_TLS_FAILED, text);
     if (sc->state == SC_H2)
@@ -149,11 +151,14 @@ void server_conn_gone(struct server_conn *sc)
     mem_free(sc);
 }
 
-static const struct conn_ops server_conn_ops = {
-    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_close
-};
+static const struct conn_ops server_conn_ops = { .on_open = on_open,
+                                                 .on_data = on_data,
+                                                 .on_eof = on_eof,
+                                                 .on_drain = on_drain,
+                                                 .on_close = on_close };
 
-void http_server_init(struct http_server *srv, struct loop *l, const struct http_server_events *ev, void *user)
+void http_server_init(struct http_server *srv, struct loop *l, const struct http_server_events *ev,
+                      void *user)
 {
     *srv = (struct http_server){ .ev = ev, .user = user, .loop = l };
     list_init(&srv->conns);
@@ -165,7 +170,8 @@ void http_server_fini(struct http_server *srv)
     h1_server_free_spares(srv);
 }
 
-bool http_server_accept(struct http_server *srv, int fd, const union addr *peer, struct tls_ctx *tls)
+bool http_server_accept(struct http_server *srv, int fd, const union addr *peer,
+                        struct tls_ctx *tls)
 {
     struct server_conn *sc = mem_alloc(sizeof(*sc));
     if (!sc) {

@@ -91,7 +91,9 @@ static void no_close(struct http_stream *s, enum http_error e, const char *why)
 {
     (void)s, (void)e, (void)why;
 }
-const struct http_events http_no_events = { no_head, no_interim, no_data, no_end, no_drain, no_close };
+const struct http_events http_no_events = {
+    no_head, no_interim, no_data, no_end, no_drain, no_close
+};
 
 static struct server_conn *conn_of(struct http_stream *s)
 {

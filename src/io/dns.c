@@ -1,7 +1,9 @@
-/* The stub resolver: names of the hosts file, then A and AAAA over UDP from a fresh port each time, TCP for what does not fit. Loop thread only.
+/* The stub resolver: names of the hosts file, then A and AAAA over UDP from a fresh port each time,
+   TCP for what does not fit. Loop thread only.
 
-   A query walks candidates (the name, or the name in the search domains), and for each candidate tries (attempt, server) until both
-   types are answered. Its end is told from a timer, so never inside dns_resolve. */
+   A query walks candidates (the name, or the name in the search domains), and for each candidate
+   tries (attempt, server) until both types are answered. Its end is told from a timer, so never
+   inside dns_resolve. */
 #include "io/dns.h"
 #include "base/buf.h"
 #include "base/mem.h"
@@ -13,7 +15,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CANDIDATES = DNS_SEARCH + 1, RESULTS = 2 * DNS_ADDRESSES_MAX, TTL_MIN = 1, TTL_MAX = 3600, TTL_FAILED = 5, MESSAGE_MAX = 4096 };
+enum {
+    CANDIDATES = DNS_SEARCH + 1,
+    RESULTS = 2 * DNS_ADDRESSES_MAX,
+    TTL_MIN = 1,
+    TTL_MAX = 3600,
+    TTL_FAILED = 5,
+    MESSAGE_MAX = 4096
+};
 struct question {
     uint16_t id, type;
     bool done;
@@ -188,7 +197,9 @@ static void tcp_data(struct conn *c, const char *p, size_t n)
     if (t->in.n < size + 2)
         return;
     struct question *u = &q->q[t->which];
-    bool good = dns_reply_parse((struct str){ t->in.p + 2, size }, u->id, q->candidate[q->at_candidate], u->type, &r) && !r.truncated;
+    bool good = dns_reply_parse((struct str){ t->in.p + 2, size }, u->id,
+                                q->candidate[q->at_candidate], u->type, &r) &&
+                !r.truncated;
     drop_tcp(q);
     if (good && (r.rcode == 0 || r.rcode == 3))
         take_reply(q, u, &r);
@@ -209,7 +220,9 @@ static void tcp_close(struct conn *c, enum io_err e)
     retry(q);
 }
 
-static const struct conn_ops tcp_ops = { .on_open = tcp_open, .on_data = tcp_data, .on_close = tcp_close };
+static const struct conn_ops tcp_ops = { .on_open = tcp_open,
+                                         .on_data = tcp_data,
+                                         .on_close = tcp_close };
 
 static const union addr *server_of(const struct dns_query *q)
 {
@@ -250,7 +263,8 @@ static void on_udp(struct watch *w, uint32_t events)
         }
         for (size_t k = 0; k < 2 && q->watching; k++) {
             struct question *u = &q->q[k];
-            if (u->done || !dns_reply_parse((struct str){ msg, (size_t)n }, u->id, q->candidate[q->at_candidate], u->type, &r))
+            if (u->done || !dns_reply_parse((struct str){ msg, (size_t)n }, u->id,
+                                            q->candidate[q->at_candidate], u->type, &r))
                 continue;
             if (r.truncated)
                 ask_tcp(q, k);
@@ -309,7 +323,8 @@ static bool local_answer(struct dns_query *q)
     struct str n = q->name;
     q->n = dns_hosts(n, q->v, RESULTS);
     q->ttl = 60;
-    if (q->n == 0 && (str_ieq(n, STR("localhost")) || str_ends(n, STR(".localhost")))) { /* RFC 6761 section 6.3 */
+    if (q->n == 0 && (str_ieq(n, STR("localhost")) ||
+                      str_ends(n, STR(".localhost")))) { /* RFC 6761 section 6.3 */
         bool ok = addr_parse(STR("127.0.0.1:0"), &q->v[0]);
         CHECK(ok);
         q->n = 1;
@@ -324,11 +339,14 @@ static void add_candidates(struct dns_query *q)
     size_t dots = 0;
     for (size_t i = 0; i < q->name.n; i++)
         dots += q->name.p[i] == '.';
-    bool absolute = q->name.n && q->name.p[q->name.n - 1] == '.', as_is_first = absolute || dots >= q->conf.ndots;
+    bool absolute = q->name.n && q->name.p[q->name.n - 1] == '.',
+         as_is_first = absolute || dots >= q->conf.ndots;
     if (as_is_first)
         q->candidate[q->n_candidates++] = q->name;
-    for (size_t i = 0; !absolute && i < q->conf.n_search && q->n_candidates + !as_is_first < CANDIDATES; i++) {
-        struct str full = arena_fmt(&q->arena, "%.*s.%.*s", STR_FMT(q->name), STR_FMT(q->conf.search[i]));
+    for (size_t i = 0;
+         !absolute && i < q->conf.n_search && q->n_candidates + !as_is_first < CANDIDATES; i++) {
+        struct str full =
+            arena_fmt(&q->arena, "%.*s.%.*s", STR_FMT(q->name), STR_FMT(q->conf.search[i]));
         if (dns_name_valid(full))
             q->candidate[q->n_candidates++] = full;
     }

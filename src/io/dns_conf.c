@@ -71,7 +71,8 @@ static void read_line(struct dns_conf *c, struct str line, struct arena *a)
     while (next_word(&line, &word)) {
         if (str_eq(key, STR("nameserver")) && c->n_servers < DNS_SERVERS)
             c->n_servers += parse_ip(word, 53, &c->server[c->n_servers]);
-        else if ((str_eq(key, STR("search")) || str_eq(key, STR("domain"))) && c->n_search < DNS_SEARCH)
+        else if ((str_eq(key, STR("search")) || str_eq(key, STR("domain"))) &&
+                 c->n_search < DNS_SEARCH)
             c->search[c->n_search++] = arena_str(a, word);
         else if (str_eq(key, STR("options")))
             read_option(c, word);

@@ -80,7 +80,9 @@ static bool sync_folder(const char *path)
 {
     char dir[4096];
     const char *slash = strrchr(path, '/');
-    int n = slash ? snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) ? (int)(slash - path) : 1, path) : snprintf(dir, sizeof(dir), ".");
+    int n = slash ? snprintf(dir, sizeof(dir), "%.*s",
+                             (int)(slash - path) ? (int)(slash - path) : 1, path)
+                  : snprintf(dir, sizeof(dir), ".");
     if (n < 0 || (size_t)n >= sizeof(dir))
         return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -122,7 +124,9 @@ bool file_replace(const char *path, struct str bytes, unsigned mode)
 
 static bool is_document(struct str name)
 {
-    return name.n > 0 && name.p[0] != '.' && (str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml")) || str_ends(name, STR(".json")));
+    return name.n > 0 && name.p[0] != '.' &&
+           (str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml")) ||
+            str_ends(name, STR(".json")));
 }
 
 static int by_name(const void *a, const void *b)

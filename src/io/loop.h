@@ -1,13 +1,14 @@
-/* A worker's event loop: epoll, timers, deferred work. One thread owns it; only loop_wake and loop_post may be called by others.
-   A turn is: wait → deliver events → run timers → run deferred work → flush dirty connections once each → free closed ones. */
+/* A worker's event loop: epoll, timers, deferred work. One thread owns it; only loop_wake and
+   loop_post may be called by others. A turn is: wait → deliver events → run timers → run deferred
+   work → flush dirty connections once each → free closed ones. */
 #pragma once
 #include "base/list.h"
 
 struct loop;
 struct timer;
 typedef void timer_fn(struct timer *t);
-/* Intrusive timer. Moving a deadline later costs a store (the wheel notices when the old slot comes up); moving it
-   earlier relinks. Granularity 1 ms below 1 s, coarser above; never fires early. */
+/* Intrusive timer. Moving a deadline later costs a store (the wheel notices when the old slot comes
+   up); moving it earlier relinks. Granularity 1 ms below 1 s, coarser above; never fires early. */
 struct timer {
     struct list link;
     timer_fn *fn;
@@ -19,7 +20,8 @@ void timer_set(struct loop *l, struct timer *t, int64_t deadline_ns);
 void timer_off(struct timer *t);                  /* cheap: keeps the slot, clears the deadline */
 void timer_fini(struct loop *l, struct timer *t); /* must be called before the memory goes */
 
-/* A readiness source for things that are not stream connections: listeners, wake-ups, signal and resolver descriptors. */
+/* A readiness source for things that are not stream connections: listeners, wake-ups, signal and
+ * resolver descriptors. */
 enum { LOOP_IN = 1, LOOP_OUT = 4 }; /* epoll's EPOLLIN and EPOLLOUT, for other folders */
 struct watch {
     int fd;
@@ -36,9 +38,11 @@ int64_t loop_wall(const struct loop *l); /* wall ns, read lazily once a turn */
 bool loop_watch(struct loop *l, struct watch *w, int fd, uint32_t epoll_events);
 bool loop_rewatch(struct loop *l, struct watch *w, uint32_t epoll_events);
 void loop_unwatch(struct loop *l, struct watch *w); /* does not close fd */
-/* Runs until loop_stop. on_turn (may be NULL) is called at the start of every turn: where a worker adopts a new world. */
+/* Runs until loop_stop. on_turn (may be NULL) is called at the start of every turn: where a worker
+ * adopts a new world. */
 void loop_run(struct loop *l, void (*on_turn)(void *arg), void *arg);
-void loop_turn(struct loop *l, int64_t max_wait_ns); /* one turn, for tests; <0 = as long as it takes */
+void loop_turn(struct loop *l,
+               int64_t max_wait_ns); /* one turn, for tests; <0 = as long as it takes */
 void loop_stop(struct loop *l);
 void loop_wake(struct loop *l); /* any thread, async-signal-safe */
 struct task {
@@ -46,16 +50,20 @@ struct task {
     void (*fn)(struct task *t);
     bool queued; /* owned by the loop */
 };
-void loop_post(struct loop *l, struct task *t);  /* any thread: runs on the loop's thread */
-void loop_cancel(struct loop *l, struct task *t); /* a deferred one, before its memory goes; no-op if not queued */
-void loop_defer(struct loop *l, struct task *t); /* loop thread: runs later in this turn, before the flush; no-op if queued */
+void loop_post(struct loop *l, struct task *t); /* any thread: runs on the loop's thread */
+void loop_cancel(struct loop *l,
+                 struct task *t); /* a deferred one, before its memory goes; no-op if not queued */
+void loop_defer(
+    struct loop *l,
+    struct task *t); /* loop thread: runs later in this turn, before the flush; no-op if queued */
 
-/* Per-loop memory: fixed-size chunks for queued output and buffered input; NULL when the loop's limit is reached.
-   Unused chunks go back to the heap after a peak. */
+/* Per-loop memory: fixed-size chunks for queued output and buffered input; NULL when the loop's
+   limit is reached. Unused chunks go back to the heap after a peak. */
 enum { CHUNK_BYTES = 16384 };
 NODISCARD void *loop_chunk(struct loop *l);
 void loop_chunk_free(struct loop *l, void *chunk);
-/* Scratch that lives until the caller's function returns to the loop: 64 KiB, one user at a time (for building heads). */
+/* Scratch that lives until the caller's function returns to the loop: 64 KiB, one user at a time
+ * (for building heads). */
 char *loop_scratch(struct loop *l, size_t *ret_n);
-size_t loop_memory(const struct loop *l);          /* bytes of chunks in use; any thread may read it */
+size_t loop_memory(const struct loop *l); /* bytes of chunks in use; any thread may read it */
 void loop_set_memory_limit(struct loop *l, size_t bytes);

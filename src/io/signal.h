@@ -1,4 +1,5 @@
-/* Signals as loop events (signalfd), so handlers run as ordinary code. Call signals_block before any thread starts. */
+/* Signals as loop events (signalfd), so handlers run as ordinary code. Call signals_block before
+ * any thread starts. */
 #pragma once
 #include "io/loop.h"
 

@@ -1,5 +1,6 @@
-/* The one door to the kernel for sockets and clocks of the data plane, so that tests can make the nth call fail, make
-   every read short, or replace the network. Functions behave as the system calls they are named after (return -1, errno). */
+/* The one door to the kernel for sockets and clocks of the data plane, so that tests can make the
+   nth call fail, make every read short, or replace the network. Functions behave as the system
+   calls they are named after (return -1, errno). */
 #pragma once
 #include "io/addr.h"
 #include <sys/uio.h>
@@ -11,7 +12,7 @@ int sys_accept(int fd, union addr *ret_peer); /* non-blocking, close-on-exec */
 int sys_socket(int family, int type);         /* the same flags */
 int sys_connect(int fd, const union addr *a);
 int sys_close(int fd);
-/* Test seams, also from the environment: WEIR_FAULT_SYS=n fails the nth call with EIO-like errno once;
-   WEIR_SHORT_IO=k lets no recv or send move more than k bytes. */
+/* Test seams, also from the environment: WEIR_FAULT_SYS=n fails the nth call with EIO-like errno
+   once; WEIR_SHORT_IO=k lets no recv or send move more than k bytes. */
 void sys_fail_nth(uint64_t n);
 void sys_short_io(size_t k);

@@ -6,6 +6,7 @@
 struct thread {
     pthread_t id;
 };
-bool thread_start(struct thread *t, const char *name, void (*fn)(void *arg), void *arg); /* name at most 15 characters */
+bool thread_start(struct thread *t, const char *name, void (*fn)(void *arg),
+                  void *arg); /* name at most 15 characters */
 void thread_join(struct thread *t);
 unsigned cpu_count(void); /* CPUs this process may use */

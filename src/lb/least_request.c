@@ -1,4 +1,5 @@
-/* Least request: of two endpoints drawn by weight the one with fewer requests under way for its weight. */
+/* Least request: of two endpoints drawn by weight the one with fewer requests under way for its
+ * weight. */
 #include "base/rand.h"
 #include "lb/lb.h"
 #include <stdatomic.h>

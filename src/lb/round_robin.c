@@ -1,5 +1,5 @@
-/* Smooth weighted round robin: every pick each usable host earns its weight, the richest is chosen and pays the sum. Equal weights take a
-   counter instead. */
+/* Smooth weighted round robin: every pick each usable host earns its weight, the richest is chosen
+   and pays the sum. Equal weights take a counter instead. */
 #include "base/rand.h"
 #include "lb/lb.h"
 

@@ -1,5 +1,6 @@
-/* Access log: one JSON line an exchange, written into the worker's buffer, handed to one writer thread once a loop turn by exchanging a pointer. A worker
-   never waits: when the writer is behind, lines are dropped and counted. */
+/* Access log: one JSON line an exchange, written into the worker's buffer, handed to one writer
+   thread once a loop turn by exchanging a pointer. A worker never waits: when the writer is behind,
+   lines are dropped and counted. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,8 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
-#include <unistd.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 enum { BLOCK_BYTES = 256 * 1024, LINE_MAX_BYTES = 8 * 1024, FILES_MAX = 16 };
 
@@ -146,7 +147,8 @@ uint64_t log_writer_dropped(const struct log_writer *w)
     uint64_t n = 0;
     LIST_FOR(it, &w->buffers)
     {
-        n += atomic_load_explicit(&CONTAINER_OF(it, struct log_buffer, link)->dropped, memory_order_relaxed);
+        n += atomic_load_explicit(&CONTAINER_OF(it, struct log_buffer, link)->dropped,
+                                  memory_order_relaxed);
     }
     return n;
 }
@@ -185,7 +187,8 @@ void log_buffer_free(struct log_buffer *b)
 static bool hand_over(struct log_buffer *b)
 {
     struct log_block *none = NULL;
-    if (!atomic_compare_exchange_strong_explicit(&b->slot, &none, b->filling, memory_order_release, memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&b->slot, &none, b->filling, memory_order_release,
+                                                 memory_order_relaxed))
         return false;
     b->filling = NULL;
     sem_post(&b->w->work);
@@ -201,7 +204,8 @@ void log_buffer_turn(struct log_buffer *b)
 /* Room for one line, or NULL: then the line is dropped. */
 static struct log_block *line_room(struct log_buffer *b, struct log_file *f)
 {
-    if (b->filling && (b->filling->file != f || b->filling->n + LINE_MAX_BYTES > BLOCK_BYTES) && !hand_over(b))
+    if (b->filling && (b->filling->file != f || b->filling->n + LINE_MAX_BYTES > BLOCK_BYTES) &&
+        !hand_over(b))
         return NULL;
     if (!b->filling) {
         b->filling = atomic_exchange_explicit(&b->spare, NULL, memory_order_acquire);
@@ -296,7 +300,10 @@ void access_log_exchange(struct exchange *x)
     text(b, STR("method"), x->req.method_text);
     text(b, STR("host"), x->req.authority);
     text(b, STR("path"), x->req.path.n ? x->req.path : x->req.target);
-    text(b, STR("protocol"), x->req.version == HTTP_2 ? STR("HTTP/2") : x->req.version == HTTP_10 ? STR("HTTP/1.0") : STR("HTTP/1.1"));
+    text(b, STR("protocol"),
+         x->req.version == HTTP_2    ? STR("HTTP/2")
+         : x->req.version == HTTP_10 ? STR("HTTP/1.0")
+                                     : STR("HTTP/1.1"));
     number(b, STR("status"), x->status);
     text(b, STR("route"), exchange_route_name(x));
     text(b, STR("service"), exchange_service_name(x));

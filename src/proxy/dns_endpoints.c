@@ -1,4 +1,5 @@
-/* Endpoints of services: addresses as they are, names through DNS and again when their time to live ends. Main thread. */
+/* Endpoints of services: addresses as they are, names through DNS and again when their time to live
+ * ends. Main thread. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/dns.h"
@@ -40,7 +41,8 @@ static bool split_port(struct str s, struct str *ret_host, uint16_t *ret_port)
     return true;
 }
 
-/* Publishes what is known. A name that fails keeps its last addresses: stale is better than none. */
+/* Publishes what is known. A name that fails keeps its last addresses: stale is better than none.
+ */
 static void publish(struct dns_endpoints *d)
 {
     size_t n = d->n_fixed;
@@ -56,8 +58,12 @@ static void publish(struct dns_endpoints *d)
         memcpy(v, d->fixed, at * sizeof(*v));
     for (size_t i = 0; i < d->n_names; i++)
         for (size_t k = 0; k < d->names[i].n; k++)
-            v[at++] = (struct endpoint_ref){ endpoint_state_get(d->state->name, &d->names[i].v[k]), d->names[i].weight };
-    const char *error = n ? NULL : pending ? "The service's name is not resolved yet." : failed ? "The service's name does not resolve." : NULL;
+            v[at++] = (struct endpoint_ref){ endpoint_state_get(d->state->name, &d->names[i].v[k]),
+                                             d->names[i].weight };
+    const char *error = n         ? NULL
+                        : pending ? "The service's name is not resolved yet."
+                        : failed  ? "The service's name does not resolve."
+                                  : NULL;
     cluster_set_endpoints(d->proxy, d->state, v, n, error);
     mem_free(v);
 }
@@ -70,7 +76,8 @@ static void answered(void *arg, const struct dns_result *r)
     n->query = NULL;
     n->answered = true;
     if (r->error) {
-        LOG_WARN("name does not resolve", LS("service", n->d->state->name), LS("name", n->host), LC("why", r->error), LI("kept", n->n));
+        LOG_WARN("name does not resolve", LS("service", n->d->state->name), LS("name", n->host),
+                 LC("why", r->error), LI("kept", n->n));
     } else {
         n->n = r->n < ADDRESSES_A_NAME ? r->n : ADDRESSES_A_NAME;
         for (size_t i = 0; i < n->n; i++) {
@@ -79,7 +86,8 @@ static void answered(void *arg, const struct dns_result *r)
         }
     }
     publish(n->d);
-    timer_set(n->d->proxy->loop, &n->timer, loop_now(n->d->proxy->loop) + (r->ttl.ns > NS_PER_S ? r->ttl.ns : NS_PER_S));
+    timer_set(n->d->proxy->loop, &n->timer,
+              loop_now(n->d->proxy->loop) + (r->ttl.ns > NS_PER_S ? r->ttl.ns : NS_PER_S));
 }
 
 static void ask(struct timer *t)
@@ -105,7 +113,8 @@ void dns_endpoints_stop(struct cluster_state *s)
     mem_free(d);
 }
 
-static void add_name(struct dns_endpoints *d, const struct endpoint *e, const struct dns_endpoints *before)
+static void add_name(struct dns_endpoints *d, const struct endpoint *e,
+                     const struct dns_endpoints *before)
 {
     struct dns_name *n = &d->names[d->n_names];
     if (!split_port(e->address, &n->host, &n->port))
@@ -141,7 +150,8 @@ static void adopt(struct proxy *p, const struct cluster_runtime *c)
     for (size_t i = 0; i < n; i++) {
         const struct endpoint *e = &c->conf->endpoints.v[i];
         if (addr_parse(e->address, &a))
-            d->fixed[d->n_fixed++] = (struct endpoint_ref){ endpoint_state_get(c->state->name, &a), (uint32_t)e->weight };
+            d->fixed[d->n_fixed++] = (struct endpoint_ref){ endpoint_state_get(c->state->name, &a),
+                                                            (uint32_t)e->weight };
         else
             add_name(d, e, before);
     }

@@ -1,4 +1,5 @@
-/* The life of an exchange: start, route, filters, client side, end. What talks to the upstream is exchange_upstream.c. Worker threads. */
+/* The life of an exchange: start, route, filters, client side, end. What talks to the upstream is
+ * exchange_upstream.c. Worker threads. */
 #include "proxy/exchange.h"
 
 #include "base/rand.h"
@@ -96,7 +97,8 @@ static bool normalise(struct exchange *x, const char **ret_why)
 static void note_tls(struct exchange *x)
 {
     struct tls_info ti;
-    if (!x->l->runtime->log || !http_stream_conn(x->down)->tls || !tls_info(http_stream_conn(x->down), &ti))
+    if (!x->l->runtime->log || !http_stream_conn(x->down)->tls ||
+        !tls_info(http_stream_conn(x->down), &ti))
         return;
     x->tls_version = arena_try_str(&x->arena, str_sub(ti.version, 0, 16));
     x->sni = arena_try_str(&x->arena, str_sub(ti.sni, 0, 255));
@@ -115,7 +117,8 @@ static bool misdirected(struct exchange *x)
 
 static void refuse(struct exchange *x, uint16_t status, const char *slug, const char *detail)
 {
-    x->close_after = status != 405; /* a client that sends such a thing gets no second try on this connection */
+    x->close_after =
+        status != 405; /* a client that sends such a thing gets no second try on this connection */
     exchange_fail(x, FAIL_CLIENT, "http_request_error",
                   &(struct reply){ .status = status, .slug = slug, .detail = str_from(detail) });
 }
@@ -125,7 +128,8 @@ static bool admit(struct exchange *x)
 {
     const char *why = "";
     if (x->req.method == METHOD_CONNECT || x->req.method == METHOD_TRACE) {
-        exchange_response_header(x, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        exchange_response_header(x, STR("allow"),
+                                 STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         refuse(x, 405, "method-not-allowed", "CONNECT and TRACE are not offered here.");
         return false;
     }
@@ -138,7 +142,8 @@ static bool admit(struct exchange *x)
         return false;
     }
     if (misdirected(x)) {
-        refuse(x, 421, "misdirected-request", "This connection's certificate does not cover the requested host.");
+        refuse(x, 421, "misdirected-request",
+               "This connection's certificate does not cover the requested host.");
         return false;
     }
     return true;
@@ -147,14 +152,16 @@ static bool admit(struct exchange *x)
 static void choose_route(struct exchange *x)
 {
     const struct listener *conf = x->l->conf;
-    if (!conf->hosts || !decide_host_allowed(conf, x->host) || !decide_route(conf, x->host, &x->req, &x->match)) {
+    if (!conf->hosts || !decide_host_allowed(conf, x->host) ||
+        !decide_route(conf, x->host, &x->req, &x->match)) {
         x->match.action = NULL;
         return;
     }
     const struct action *a = x->match.action;
     x->policy = a->policy;
     if (a->type == ACTION_FORWARD && a->total_weight) {
-        x->backend = a->backends.n == 1 ? &a->backends.v[0] : decide_backend(a, rand_below(a->total_weight));
+        x->backend =
+            a->backends.n == 1 ? &a->backends.v[0] : decide_backend(a, rand_below(a->total_weight));
         if (x->backend)
             x->policy = x->backend->policy;
     }
@@ -166,18 +173,21 @@ static bool body_allowed(struct exchange *x)
     if (max == 0 || (x->req.body == BODY_LENGTH ? x->req.length : x->bytes_in) <= (uint64_t)max)
         return true;
     exchange_fail(x, FAIL_CLIENT, "http_request_error",
-                  &(struct reply){ 413, "body-too-large", STR("The request body is larger than this route allows.") });
+                  &(struct reply){ 413, "body-too-large",
+                                   STR("The request body is larger than this route allows.") });
     return false;
 }
 
-void exchange_start(struct worker_listener *l, struct http_stream *s, struct http_message *m, bool end)
+void exchange_start(struct worker_listener *l, struct http_stream *s, struct http_message *m,
+                    bool end)
 {
     struct exchange *x = exchange_new(l, s);
     if (!x)
         return;
     x->req_ended = end;
     x->req = *m;
-    /* Everything is copied once, so that no slice depends on a connection's buffer: an exchange outlives the call it began in. */
+    /* Everything is copied once, so that no slice depends on a connection's buffer: an exchange
+     * outlives the call it began in. */
     if (!message_own(&x->req, &x->arena, EXCHANGE_EXTRA_HEADERS)) {
         x->req.headers.n = 0;
         exchange_fail(x, FAIL_US, "proxy_internal_response",
@@ -201,7 +211,8 @@ void exchange_start(struct worker_listener *l, struct http_stream *s, struct htt
         exchange_run_filters(x);
 }
 
-void exchange_reject(struct worker_listener *l, struct http_stream *s, struct http_message *m, uint16_t status, const char *why)
+void exchange_reject(struct worker_listener *l, struct http_stream *s, struct http_message *m,
+                     uint16_t status, const char *why)
 {
     struct exchange *x = exchange_new(l, s);
     if (!x)
@@ -218,9 +229,11 @@ void exchange_reject(struct worker_listener *l, struct http_stream *s, struct ht
     static const struct {
         uint16_t status;
         const char *slug;
-    } slugs[] = { { 400, "bad-request" },     { 408, "request-timeout" },         { 414, "uri-too-long" },
-                  { 431, "head-too-large" },  { 501, "unknown-transfer-coding" }, { 505, "http-version" },
-                  { 413, "body-too-large" } };
+    } slugs[] = {
+        { 400, "bad-request" },    { 408, "request-timeout" },         { 414, "uri-too-long" },
+        { 431, "head-too-large" }, { 501, "unknown-transfer-coding" }, { 505, "http-version" },
+        { 413, "body-too-large" }
+    };
     const char *slug = "bad-request";
     for (size_t i = 0; i < ARRAY_LEN(slugs); i++)
         if (slugs[i].status == status)
@@ -233,8 +246,9 @@ static void dispatch(struct exchange *x)
 {
     const struct action *a = x->match.action;
     if (!a) {
-        exchange_fail(x, FAIL_CLIENT, "http_request_denied",
-                      &(struct reply){ 404, "no-route", STR("No route matches this host and path.") });
+        exchange_fail(
+            x, FAIL_CLIENT, "http_request_denied",
+            &(struct reply){ 404, "no-route", STR("No route matches this host and path.") });
         return;
     }
     switch ((enum action_type)a->type) {
@@ -249,8 +263,9 @@ static void dispatch(struct exchange *x)
             exchange_forward(x);
             return;
         }
-        exchange_fail(x, FAIL_US, "destination_unavailable",
-                      &(struct reply){ 503, "no-backend", STR("The route has no service with a weight.") });
+        exchange_fail(
+            x, FAIL_US, "destination_unavailable",
+            &(struct reply){ 503, "no-backend", STR("The route has no service with a weight.") });
         return;
     }
 }
@@ -264,8 +279,9 @@ void exchange_run_filters(struct exchange *x)
         if (f->type->state_size) {
             state = arena_try(&x->arena, f->type->state_size);
             if (!state) {
-                exchange_fail(x, FAIL_US, "proxy_internal_response",
-                              &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
+                exchange_fail(
+                    x, FAIL_US, "proxy_internal_response",
+                    &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
                 return;
             }
             memset(state, 0, f->type->state_size);
@@ -307,7 +323,8 @@ static int64_t idle_deadline(const struct exchange *x)
 
 void exchange_arm(struct exchange *x)
 {
-    int64_t at = earlier(earlier(x->deadline_request, x->deadline_try), earlier(x->wake_at, idle_deadline(x)));
+    int64_t at = earlier(earlier(x->deadline_request, x->deadline_try),
+                         earlier(x->wake_at, idle_deadline(x)));
     if (at)
         timer_set(x->w->loop, &x->timer, at);
     else
@@ -319,7 +336,9 @@ static void resume_filters(struct exchange *x)
 {
     const struct policy_runtime *pr = x->policy->runtime;
     const struct filter *f = &pr->v[x->filter_at - 1];
-    enum filter_verdict v = f->type->on_resume ? f->type->on_resume(x, f, x->filter_state[x->filter_at - 1]) : FILTER_NEXT;
+    enum filter_verdict v = f->type->on_resume
+                                ? f->type->on_resume(x, f, x->filter_state[x->filter_at - 1])
+                                : FILTER_NEXT;
     if (v == FILTER_NEXT)
         exchange_run_filters(x);
     else if (v == FILTER_PAUSE)
@@ -339,8 +358,9 @@ static void idle_expired(struct exchange *x)
 {
     if (x->state == X_UPSTREAM) {
         exchange_drop_upstream(x, HTTP_ERR_CANCEL);
-        exchange_fail(x, FAIL_CLIENT, "connection_read_timeout",
-                      &(struct reply){ 408, "body-timeout", STR("The request body stopped arriving.") });
+        exchange_fail(
+            x, FAIL_CLIENT, "connection_read_timeout",
+            &(struct reply){ 408, "body-timeout", STR("The request body stopped arriving.") });
         return;
     }
     /* A response under way cannot be replaced: whoever is slow is named in the log. */
@@ -397,7 +417,8 @@ static void down_data(struct http_stream *s, const char *p, size_t n)
             return;
         }
     }
-    bool sending = x->up && (x->state == X_UPSTREAM || x->state == X_RESPONSE || x->state == X_TUNNEL);
+    bool sending =
+        x->up && (x->state == X_UPSTREAM || x->state == X_RESPONSE || x->state == X_TUNNEL);
     if (!sending) {
         if (x->state == X_RESPONSE)
             return; /* the upstream answered and went: drained by the connection */
@@ -470,7 +491,8 @@ static void down_close(struct http_stream *s, enum http_error e, const char *why
         x->fail_why = e == HTTP_ERR_PROTOCOL ? "http_request_error" : "client_closed";
         x->fail_detail = arena_try_str(&x->arena, str_sub(str_from(why), 0, 200));
     }
-    /* An upstream that has said and heard everything closes its stream by itself, and keeps its connection. */
+    /* An upstream that has said and heard everything closes its stream by itself, and keeps its
+     * connection. */
     if (x->up && x->state == X_RESPONSE && x->resp_ended && x->req_sent) {
         timer_off(&x->timer);
         return;

@@ -1,4 +1,5 @@
-/* One request and its response on their way through the proxy. Private to src/proxy; filters see filter.h.
+/* One request and its response on their way through the proxy. Private to src/proxy; filters see
+   filter.h.
 
    States, each with what it waits for:
      FILTERS   a request filter that paused
@@ -9,16 +10,33 @@
      REPLY     our own response to be taken by the client
      TUNNEL    the end of either side of an upgraded connection
      DONE      nothing: about to be freed
-   Only exchange_state() changes the state. The exchange is freed in exchange_finish and nowhere else. */
+   Only exchange_state() changes the state. The exchange is freed in exchange_finish and nowhere
+   else. */
 #pragma once
 #include "decide/decide.h"
 #include "http/http.h"
 #include "proxy/filter.h"
 #include "proxy/worker.h"
 
-enum exchange_phase { X_FILTERS, X_CONNECT, X_BACKOFF, X_UPSTREAM, X_RESPONSE, X_REPLY, X_TUNNEL, X_DONE };
+enum exchange_phase {
+    X_FILTERS,
+    X_CONNECT,
+    X_BACKOFF,
+    X_UPSTREAM,
+    X_RESPONSE,
+    X_REPLY,
+    X_TUNNEL,
+    X_DONE
+};
 enum fail_side { FAIL_NONE, FAIL_CLIENT, FAIL_UPSTREAM, FAIL_US };
-enum { EXCHANGE_FILTERS_MAX = 16, EXCHANGE_INLINE = 5 * 1024, EXCHANGE_ARENA_MAX = 256 * 1024, EXCHANGE_EXTRA_HEADERS = 24, EXCHANGE_RESPONSE_HEADERS = 8, EXCHANGE_BODY_MAX = 4 << 20 };
+enum {
+    EXCHANGE_FILTERS_MAX = 16,
+    EXCHANGE_INLINE = 5 * 1024,
+    EXCHANGE_ARENA_MAX = 256 * 1024,
+    EXCHANGE_EXTRA_HEADERS = 24,
+    EXCHANGE_RESPONSE_HEADERS = 8,
+    EXCHANGE_BODY_MAX = 4 << 20
+};
 
 struct exchange {
     struct worker *w;
@@ -34,22 +52,23 @@ struct exchange {
 
     /* the try under way */
     struct cluster_view *view;
-    struct endpoint_state *endpoint; /* counted as active while not NULL */
+    struct endpoint_state *endpoint;            /* counted as active while not NULL */
     const struct endpoint_state *last_endpoint; /* for the log */
     size_t endpoint_index, avoid;
-    struct list wait;   /* in a pool's waiters */
+    struct list wait; /* in a pool's waiters */
     struct pool *pool;
 
     struct timer timer;
     int64_t deadline_request, deadline_try, wake_at; /* monotonic ns, 0 = none */
     int64_t last_activity;
-    int64_t t_start, t_try, t_up_head, t_up_total; /* up_total: time spent waiting for upstreams, all tries */
+    int64_t t_start, t_try, t_up_head,
+        t_up_total; /* up_total: time spent waiting for upstreams, all tries */
 
     struct headers req_trailers; /* of the request's body */
-    struct buf body; /* request body bytes not yet sent, or kept for a retry */
+    struct buf body;             /* request body bytes not yet sent, or kept for a retry */
     size_t body_sent;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
-    uint16_t status;      /* sent to the client, 0 = none yet */
+    uint16_t status;              /* sent to the client, 0 = none yet */
     uint16_t up_status;
     uint16_t tries;
     uint8_t state;        /* enum exchange_phase */
@@ -57,24 +76,25 @@ struct exchange {
     uint8_t fail;         /* enum fail_side */
     const char *fail_why; /* static, RFC 9209 error type or ours: "connection_refused" */
     struct str fail_detail;
-    bool req_ended : 1;      /* whole request body arrived */
-    bool req_sent : 1;       /* ... and was sent to the current try */
-    bool body_replay : 1;    /* body holds the whole request body so far */
-    bool resp_started : 1;   /* a head went to the client */
+    bool req_ended : 1;    /* whole request body arrived */
+    bool req_sent : 1;     /* ... and was sent to the current try */
+    bool body_replay : 1;  /* body holds the whole request body so far */
+    bool resp_started : 1; /* a head went to the client */
     bool resp_ended : 1;
-    bool replied : 1;        /* exchange_reply was called by a filter */
-    bool reused : 1;         /* the try runs on a connection that served before */
+    bool replied : 1; /* exchange_reply was called by a filter */
+    bool reused : 1;  /* the try runs on a connection that served before */
     bool stale_retried : 1;
     bool down_paused : 1, up_paused : 1;
     bool grpc : 1;
-    bool retry_counted : 1;  /* holds a retry permit of the cluster */
-    bool trusted : 1;        /* peer may speak for the client */
+    bool retry_counted : 1; /* holds a retry permit of the cluster */
+    bool trusted : 1;       /* peer may speak for the client */
     bool in_filters : 1;
     bool close_after : 1;
     uint8_t n_resp_headers;
     uint8_t refused; /* times a peer refused the stream unprocessed */
     struct str request_id;
-    struct str tls_version, sni, peer_subject; /* for the log: kept because the connection can end first */
+    struct str tls_version, sni,
+        peer_subject; /* for the log: kept because the connection can end first */
     struct header resp_headers[EXCHANGE_RESPONSE_HEADERS]; /* from exchange_response_header */
     void *filter_state[EXCHANGE_FILTERS_MAX];
     union addr client;
@@ -83,8 +103,10 @@ struct exchange {
 };
 
 /* exchange.c */
-void exchange_start(struct worker_listener *l, struct http_stream *s, struct http_message *m, bool end);
-void exchange_reject(struct worker_listener *l, struct http_stream *s, struct http_message *m, uint16_t status, const char *why);
+void exchange_start(struct worker_listener *l, struct http_stream *s, struct http_message *m,
+                    bool end);
+void exchange_reject(struct worker_listener *l, struct http_stream *s, struct http_message *m,
+                     uint16_t status, const char *why);
 void exchange_set_state(struct exchange *x, enum exchange_phase to);
 void exchange_run_filters(struct exchange *x);
 void exchange_finish(struct exchange *x); /* logs, counts, frees */
@@ -113,11 +135,14 @@ void exchange_problem(struct exchange *x, const struct reply *r);
 void exchange_fail(struct exchange *x, enum fail_side side, const char *why, const struct reply *r);
 void exchange_redirect(struct exchange *x);
 void exchange_fixed_reply(struct exchange *x);
-void exchange_send_head(struct exchange *x, struct http_message *m, bool end); /* runs response filters, edits, then sends */
+void exchange_send_head(struct exchange *x, struct http_message *m,
+                        bool end); /* runs response filters, edits, then sends */
 
 /* exchange_headers.c */
-bool exchange_prepare_request(struct exchange *x); /* forwarded headers, id, rewrite; false: over the limits */
-void exchange_identify(struct exchange *x);        /* client address, trust, request id, strip identity headers */
+bool exchange_prepare_request(
+    struct exchange *x); /* forwarded headers, id, rewrite; false: over the limits */
+void exchange_identify(
+    struct exchange *x); /* client address, trust, request id, strip identity headers */
 void exchange_apply_edits(struct exchange *x, struct http_message *m, bool response);
 struct str exchange_peer_text(struct exchange *x); /* the peer's IP, whoever it speaks for */
 struct str worker_date(struct worker *w);          /* IMF-fixdate of now, made once a second */

@@ -73,7 +73,9 @@ bool exchange_response_header(struct exchange *x, struct str name, struct str va
 {
     if (x->n_resp_headers == EXCHANGE_RESPONSE_HEADERS)
         return false;
-    struct headers h = { .v = x->resp_headers, .n = x->n_resp_headers, .cap = EXCHANGE_RESPONSE_HEADERS };
+    struct headers h = { .v = x->resp_headers,
+                         .n = x->n_resp_headers,
+                         .cap = EXCHANGE_RESPONSE_HEADERS };
     if (!headers_add(&h, name, value))
         return false;
     x->n_resp_headers = (uint8_t)h.n;

@@ -1,4 +1,5 @@
-/* The head as it is forwarded: who the client is, the request id, what is stripped and added, rewrites, a route's header edits. Worker threads. */
+/* The head as it is forwarded: who the client is, the request id, what is stripped and added,
+ * rewrites, a route's header edits. Worker threads. */
 #include "base/clock.h"
 #include "base/rand.h"
 #include "codec/cidr.h"
@@ -30,14 +31,16 @@ static bool trusted_peer(const struct trust_section *t, const union addr *peer)
     for (size_t i = 0; i < t->proxies.n; i++) {
         struct cidr c;
         if (cidr_parse(t->proxies.v[i], &c) &&
-            (peer->sa.sa_family == AF_INET ? cidr_has(&c, &peer->v4.sin_addr, 4) : cidr_has(&c, &peer->v6.sin6_addr, 16)))
+            (peer->sa.sa_family == AF_INET ? cidr_has(&c, &peer->v4.sin_addr, 4)
+                                           : cidr_has(&c, &peer->v6.sin6_addr, 16)))
             return true;
     }
     return false;
 }
 
 /* The last address of X-Forwarded-For that is not itself a trusted proxy. */
-static void client_from_forwarded(struct exchange *x, struct str list, const struct trust_section *t)
+static void client_from_forwarded(struct exchange *x, struct str list,
+                                  const struct trust_section *t)
 {
     while (list.n) {
         size_t at = list.n;
@@ -50,7 +53,8 @@ static void client_from_forwarded(struct exchange *x, struct str list, const str
         bool v6 = str_find(one, ':') < one.n;
         if (one.n == 0 || one.n > ADDR_TEXT_MAX)
             return;
-        int n = snprintf(text, sizeof(text), v6 && one.p[0] != '[' ? "[%.*s]:0" : "%.*s:0", STR_FMT(one));
+        int n = snprintf(text, sizeof(text), v6 && one.p[0] != '[' ? "[%.*s]:0" : "%.*s:0",
+                         STR_FMT(one));
         if (n < 0 || !addr_parse((struct str){ text, (size_t)n }, &a))
             return;
         x->client = a;
@@ -157,7 +161,10 @@ bool exchange_prepare_request(struct exchange *x)
         return false;
     if (x->request_id.n && !headers_add(h, STR("x-request-id"), x->request_id))
         return false;
-    if (!headers_add(h, STR("via"), x->req.version == HTTP_2 ? STR("2 weir") : x->req.version == HTTP_10 ? STR("1.0 weir") : STR("1.1 weir")))
+    if (!headers_add(h, STR("via"),
+                     x->req.version == HTTP_2    ? STR("2 weir")
+                     : x->req.version == HTTP_10 ? STR("1.0 weir")
+                                                 : STR("1.1 weir")))
         return false;
     if (!rewrite(x))
         return false;

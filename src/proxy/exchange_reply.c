@@ -1,11 +1,16 @@
-/* What Weir itself answers: problem+json (RFC 9457) or grpc-status, redirects, fixed replies; and the one door every response head goes through. Worker threads. */
+/* What Weir itself answers: problem+json (RFC 9457) or grpc-status, redirects, fixed replies; and
+ * the one door every response head goes through. Worker threads. */
 #include "codec/node.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 
-enum { REPLY_HEADERS_MAX = H1_MAX_HEADERS + EXCHANGE_RESPONSE_HEADERS + 40, GRPC_PREFIX_STATUSES = 8 };
+enum {
+    REPLY_HEADERS_MAX = H1_MAX_HEADERS + EXCHANGE_RESPONSE_HEADERS + 40,
+    GRPC_PREFIX_STATUSES = 8
+};
 
-/* https://grpc.io: mapping of HTTP status to gRPC status; 429 and 504 as callers expect of a proxy that sheds and times out. */
+/* https://grpc.io: mapping of HTTP status to gRPC status; 429 and 504 as callers expect of a proxy
+ * that sheds and times out. */
 static const char *grpc_status(uint16_t http)
 {
     static const struct {
@@ -24,7 +29,8 @@ static bool add(struct http_message *m, struct str name, struct str value)
     return headers_add(&m->headers, name, value);
 }
 
-/* Response filters in reverse order, then the route's edits. A filter may replace the response by exchange_reply. */
+/* Response filters in reverse order, then the route's edits. A filter may replace the response by
+ * exchange_reply. */
 static bool run_response_filters(struct exchange *x, struct http_message *m)
 {
     const struct policy_runtime *pr = x->policy->runtime;
@@ -107,7 +113,10 @@ static void send_reply(struct exchange *x, struct http_message *m, struct str bo
 static void grpc_reply(struct exchange *x, const struct reply *r)
 {
     struct header hv[8];
-    struct http_message m = { .status = 200, .headers = { .v = hv, .cap = ARRAY_LEN(hv) }, .body = BODY_NONE, .version = HTTP_2 };
+    struct http_message m = { .status = 200,
+                              .headers = { .v = hv, .cap = ARRAY_LEN(hv) },
+                              .body = BODY_NONE,
+                              .version = HTTP_2 };
     exchange_set_state(x, X_REPLY);
     (void)add(&m, STR("content-type"), STR("application/grpc"));
     (void)add(&m, STR("grpc-status"), str_from(grpc_status(r->status)));
@@ -185,24 +194,29 @@ void exchange_redirect(struct exchange *x)
     char *out = arena_try_bytes(&x->arena, cap);
     struct str path;
     if (!out || !decide_path(&x->match, &x->req, out, cap, &path)) {
-        exchange_fail(x, FAIL_US, "proxy_internal_response", &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
+        exchange_fail(x, FAIL_US, "proxy_internal_response",
+                      &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
         return;
     }
     struct str scheme = a->scheme.n ? a->scheme : x->req.tls ? STR("https") : STR("http");
     struct str host = a->host.n ? a->host : x->host;
     bool tls = str_eq(scheme, STR("https"));
     uint16_t port = a->port;
-    if (port == 0 && !a->scheme.n) { /* same scheme: the port the client used stays, Gateway API HTTPRequestRedirectFilter.port */
+    if (port == 0 && !a->scheme.n) { /* same scheme: the port the client used stays, Gateway API
+                                        HTTPRequestRedirectFilter.port */
         struct str h;
         uint16_t came = 0;
         if (authority_parse(x->req.authority, &h, &came))
             port = came;
     }
     struct str colon = default_port(tls, port);
-    struct str location = colon.n ? arena_try_fmt(&x->arena, "%.*s://%.*s:%u%.*s", STR_FMT(scheme), STR_FMT(host), port, STR_FMT(path))
-                                  : arena_try_fmt(&x->arena, "%.*s://%.*s%.*s", STR_FMT(scheme), STR_FMT(host), STR_FMT(path));
+    struct str location = colon.n ? arena_try_fmt(&x->arena, "%.*s://%.*s:%u%.*s", STR_FMT(scheme),
+                                                  STR_FMT(host), port, STR_FMT(path))
+                                  : arena_try_fmt(&x->arena, "%.*s://%.*s%.*s", STR_FMT(scheme),
+                                                  STR_FMT(host), STR_FMT(path));
     if (!location.p) {
-        exchange_fail(x, FAIL_US, "proxy_internal_response", &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
+        exchange_fail(x, FAIL_US, "proxy_internal_response",
+                      &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
         return;
     }
     struct header hv[8];
@@ -218,7 +232,8 @@ void exchange_fixed_reply(struct exchange *x)
     struct header hv[8];
     struct http_message m = { .status = a->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     if (a->body.n)
-        (void)add(&m, STR("content-type"), a->content_type.n ? a->content_type : STR("text/plain; charset=utf-8"));
+        (void)add(&m, STR("content-type"),
+                  a->content_type.n ? a->content_type : STR("text/plain; charset=utf-8"));
     (void)add(&m, STR("server"), STR("weir"));
     send_reply(x, &m, a->body);
 }

@@ -33,7 +33,8 @@ static void release_cluster(struct exchange *x)
 static void report(struct exchange *x, bool failed)
 {
     if (x->endpoint)
-        endpoint_report(x->view->state, x->endpoint, x->backend->cluster->policy_set->health, failed, loop_now(x->w->loop));
+        endpoint_report(x->view->state, x->endpoint, x->backend->cluster->policy_set->health,
+                        failed, loop_now(x->w->loop));
 }
 
 static void try_next(struct exchange *x);
@@ -51,7 +52,8 @@ void exchange_forward(struct exchange *x)
     const struct policy_set *p = x->policy;
     if (!exchange_prepare_request(x)) {
         exchange_fail(x, FAIL_US, "http_request_error",
-                      &(struct reply){ 431, "head-too-large", STR("No room for the fields the gateway adds.") });
+                      &(struct reply){ 431, "head-too-large",
+                                       STR("No room for the fields the gateway adds.") });
         return;
     }
     struct cluster_view *v = upstream_view(x->w, cluster_of(x));
@@ -63,11 +65,14 @@ void exchange_forward(struct exchange *x)
     uint32_t running = atomic_fetch_add_explicit(&v->state->requests, 1, memory_order_relaxed);
     x->view = v;
     if (b->max_requests && running >= (uint64_t)b->max_requests) {
-        unavailable(x, "connection_limit_reached", "circuit-open", "The service has as many requests under way as it is allowed.");
+        unavailable(x, "connection_limit_reached", "circuit-open",
+                    "The service has as many requests under way as it is allowed.");
         return;
     }
-    /* Kept for retries, and for a peer that may refuse a stream unprocessed (RFC 9113 section 8.7), whatever the method. */
-    x->body_replay = p->retry->attempts > 0 || http_method_idempotent(x->req.method) || cluster_of(x)->proto != PROTO_H1;
+    /* Kept for retries, and for a peer that may refuse a stream unprocessed (RFC 9113 section 8.7),
+     * whatever the method. */
+    x->body_replay = p->retry->attempts > 0 || http_method_idempotent(x->req.method) ||
+                     cluster_of(x)->proto != PROTO_H1;
     if (cluster_of(x)->proto != PROTO_H1)
         x->req.upgrade = STR(""); /* HTTP/2 has no Upgrade */
     if (p->timeout->request.ns && !x->req.upgrade.n)
@@ -108,7 +113,8 @@ static void try_next(struct exchange *x)
         return;
     }
     if (!wait) {
-        unavailable(x, "connection_limit_reached", "circuit-open", "The service has as many connections as it is allowed.");
+        unavailable(x, "connection_limit_reached", "circuit-open",
+                    "The service has as many connections as it is allowed.");
         return;
     }
     exchange_arm(x);
@@ -190,7 +196,8 @@ static bool may_retry(struct exchange *x, const char *cause, uint16_t status, bo
     if (x->retry_counted)
         return true;
     uint32_t retries = atomic_load_explicit(&s->retries, memory_order_relaxed);
-    uint64_t budget = (uint64_t)atomic_load_explicit(&s->requests, memory_order_relaxed) * r->budget.ppm / 1000000u;
+    uint64_t budget = (uint64_t)atomic_load_explicit(&s->requests, memory_order_relaxed) *
+                      r->budget.ppm / 1000000u;
     if (retries >= (budget > (uint64_t)r->budget_min ? budget : (uint64_t)r->budget_min))
         return false;
     atomic_fetch_add_explicit(&s->retries, 1, memory_order_relaxed);
@@ -231,8 +238,8 @@ void exchange_retry_now(struct exchange *x)
 
 /* ---- failures of a try ---- */
 struct failure {
-    const char *cause;  /* retry condition */
-    const char *why;    /* RFC 9209 error type */
+    const char *cause; /* retry condition */
+    const char *why;   /* RFC 9209 error type */
     uint16_t status;
     const char *slug, *detail;
     bool untouched;
@@ -241,39 +248,71 @@ static struct failure classify(const struct exchange *x, enum http_error e)
 {
     switch (e) {
     case HTTP_ERR_CONNECT:
-        return (struct failure){ "connect-failure", "connection_refused", 502, "connect-failure",
-                                 "The service could not be reached.", true };
+        return (struct failure){ "connect-failure",
+                                 "connection_refused",
+                                 502,
+                                 "connect-failure",
+                                 "The service could not be reached.",
+                                 true };
     case HTTP_ERR_TIMEOUT:
-        return (struct failure){ "connect-failure", "connection_timeout", 504, "connect-timeout",
-                                 "The service did not accept a connection in time.", true };
+        return (struct failure){ "connect-failure",
+                                 "connection_timeout",
+                                 504,
+                                 "connect-timeout",
+                                 "The service did not accept a connection in time.",
+                                 true };
     case HTTP_ERR_TLS:
-        return (struct failure){ "connect-failure", "tls_protocol_error", 502, "upstream-tls",
-                                 "TLS to the service failed.", true };
+        return (struct failure){ "connect-failure", "tls_protocol_error",         502,
+                                 "upstream-tls",    "TLS to the service failed.", true };
     case HTTP_ERR_TLS_VERIFY:
-        return (struct failure){ "", "tls_certificate_error", 502, "upstream-certificate",
-                                 "The service's certificate was not accepted.", true };
+        return (struct failure){ "",
+                                 "tls_certificate_error",
+                                 502,
+                                 "upstream-certificate",
+                                 "The service's certificate was not accepted.",
+                                 true };
     case HTTP_ERR_REFUSED:
-        return (struct failure){ "refused-stream", "connection_terminated", 502, "upstream-refused",
-                                 "The service refused the request.", true };
+        return (struct failure){ "refused-stream",
+                                 "connection_terminated",
+                                 502,
+                                 "upstream-refused",
+                                 "The service refused the request.",
+                                 true };
     case HTTP_ERR_PROTOCOL:
-        return (struct failure){ "reset", "http_protocol_error", 502, "upstream-protocol",
-                                 "The service's answer was malformed.", false };
+        return (struct failure){ "reset",
+                                 "http_protocol_error",
+                                 502,
+                                 "upstream-protocol",
+                                 "The service's answer was malformed.",
+                                 false };
     case HTTP_ERR_TOO_LARGE:
-        return (struct failure){ "", "http_response_header_section_size", 502, "upstream-head-too-large",
-                                 "The service's answer has too large a head.", false };
+        return (struct failure){ "",
+                                 "http_response_header_section_size",
+                                 502,
+                                 "upstream-head-too-large",
+                                 "The service's answer has too large a head.",
+                                 false };
     case HTTP_ERR_MEMORY:
-        return (struct failure){ "", "proxy_internal_response", 503, "overloaded", "The gateway is short of memory.", false };
+        return (struct failure){ "",           "proxy_internal_response",         503,
+                                 "overloaded", "The gateway is short of memory.", false };
     default:
-        return (struct failure){ "reset", x->up_status ? "http_response_incomplete" : "connection_terminated", 502,
-                                 "upstream-reset", "The service closed the connection before it answered.", false };
+        return (struct failure){ "reset",
+                                 x->up_status ? "http_response_incomplete"
+                                              : "connection_terminated",
+                                 502,
+                                 "upstream-reset",
+                                 "The service closed the connection before it answered.",
+                                 false };
     }
 }
 
 enum { REFUSED_MAX = 3 };
 static void try_failed(struct exchange *x, enum http_error e, const char *why)
 {
-    if (e == HTTP_ERR_STALE && !x->stale_retried && replayable(x) && http_method_idempotent(x->req.method)) {
-        x->stale_retried = true; /* the connection died idle: says nothing about the endpoint, costs no retry */
+    if (e == HTTP_ERR_STALE && !x->stale_retried && replayable(x) &&
+        http_method_idempotent(x->req.method)) {
+        x->stale_retried =
+            true; /* the connection died idle: says nothing about the endpoint, costs no retry */
         begin_retry(x, true);
         return;
     }
@@ -337,8 +376,9 @@ void exchange_upstream_timeout(struct exchange *x, bool whole_request)
     release_endpoint(x);
     release_cluster(x);
     x->deadline_request = x->deadline_try = 0;
-    exchange_fail(x, FAIL_UPSTREAM, "http_response_timeout",
-                  &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
+    exchange_fail(
+        x, FAIL_UPSTREAM, "http_response_timeout",
+        &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
 }
 
 /* ---- the response ---- */

@@ -1,4 +1,5 @@
-/* Active health checks: from the main thread, for the whole process. One checker a service that asks for it, one probe at a time an endpoint. */
+/* Active health checks: from the main thread, for the whole process. One checker a service that
+ * asks for it, one probe at a time an endpoint. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -9,11 +10,11 @@ struct probe {
     struct list link;
     struct health_checker *h;
     struct endpoint_state *e;
-    struct timer timer;      /* next probe, or the deadline of the one under way */
-    struct http_client *c;   /* http */
+    struct timer timer;    /* next probe, or the deadline of the one under way */
+    struct http_client *c; /* http */
     struct http_stream *s;
-    struct tcp_probe *tcp;   /* tcp */
-    uint32_t good, bad;      /* in a row */
+    struct tcp_probe *tcp; /* tcp */
+    uint32_t good, bad;    /* in a row */
     bool running, seen;
 };
 struct tcp_probe { /* outlives its probe until the connection has closed */
@@ -48,10 +49,12 @@ static void verdict(struct probe *p, bool ok, const char *why)
     p->bad = ok ? 0 : p->bad + 1;
     if (down && p->good >= (uint64_t)c->healthy) {
         atomic_store(&p->e->unhealthy, 0);
-        LOG_INFO("endpoint healthy", LS("service", p->h->state->name), LS("endpoint", p->e->address));
+        LOG_INFO("endpoint healthy", LS("service", p->h->state->name),
+                 LS("endpoint", p->e->address));
     } else if (!down && p->bad >= (uint64_t)c->unhealthy) {
         atomic_store(&p->e->unhealthy, 1);
-        LOG_WARN("endpoint unhealthy", LS("service", p->h->state->name), LS("endpoint", p->e->address), LC("why", why));
+        LOG_WARN("endpoint unhealthy", LS("service", p->h->state->name),
+                 LS("endpoint", p->e->address), LC("why", why));
     } else {
         schedule(p, c->interval.ns);
         return;
@@ -133,7 +136,8 @@ static void probe_close(struct http_stream *s, enum http_error e, const char *wh
     done(p, false, why);
 }
 
-static const struct http_events probe_events = { probe_head, probe_interim, probe_data, probe_end, probe_drain, probe_close };
+static const struct http_events probe_events = { probe_head, probe_interim, probe_data,
+                                                 probe_end,  probe_drain,   probe_close };
 
 static void client_open(struct http_client *c)
 {
@@ -222,7 +226,9 @@ static bool probe_start(struct probe *p)
         p->tcp = NULL;
         return false;
     }
-    const struct http_client_conf conf = { .h1 = { .head_bytes = 65536, .headers = 200 }, .proto = h->proto, .window = 65535 };
+    const struct http_client_conf conf = { .h1 = { .head_bytes = 65536, .headers = 200 },
+                                           .proto = h->proto,
+                                           .window = 65535 };
     p->c = http_client_open(h->proxy->loop, &p->e->addr, h->tls, NULL, &conf, &client_events, p);
     if (!p->c)
         return false;
@@ -265,7 +271,8 @@ static struct probe *probe_of(struct health_checker *h, const struct endpoint_st
     return NULL;
 }
 
-/* Probes follow the endpoint set, which DNS may change at any time. The first probe of each comes at once. */
+/* Probes follow the endpoint set, which DNS may change at any time. The first probe of each comes
+ * at once. */
 static void follow_set(struct health_checker *h)
 {
     const struct endpoint_set *set = atomic_load(&h->state->set);
@@ -320,16 +327,21 @@ void health_stop(struct cluster_state *s)
     atomic_fetch_add(&s->version, 1);
 }
 
-static bool same_conf(const struct health_checker *h, const struct cluster_runtime *c, const struct health_active *a)
+static bool same_conf(const struct health_checker *h, const struct cluster_runtime *c,
+                      const struct health_active *a)
 {
-    if (h->tls != c->tls || h->proto != c->proto || h->conf.type != a->type || h->conf.interval.ns != a->interval.ns ||
-        h->conf.timeout.ns != a->timeout.ns || h->conf.healthy != a->healthy || h->conf.unhealthy != a->unhealthy ||
-        !str_eq(h->path, a->path) || !str_eq(h->host, a->host.n ? a->host : c->conf->name) || h->statuses.n != a->statuses.n)
+    if (h->tls != c->tls || h->proto != c->proto || h->conf.type != a->type ||
+        h->conf.interval.ns != a->interval.ns || h->conf.timeout.ns != a->timeout.ns ||
+        h->conf.healthy != a->healthy || h->conf.unhealthy != a->unhealthy ||
+        !str_eq(h->path, a->path) || !str_eq(h->host, a->host.n ? a->host : c->conf->name) ||
+        h->statuses.n != a->statuses.n)
         return false;
-    return a->statuses.n == 0 || memcmp(h->statuses.v, a->statuses.v, a->statuses.n * sizeof(*a->statuses.v)) == 0;
+    return a->statuses.n == 0 ||
+           memcmp(h->statuses.v, a->statuses.v, a->statuses.n * sizeof(*a->statuses.v)) == 0;
 }
 
-static void start_checker(struct proxy *p, const struct cluster_runtime *c, const struct health_active *a)
+static void start_checker(struct proxy *p, const struct cluster_runtime *c,
+                          const struct health_active *a)
 {
     struct health_checker *h = NEW(struct health_checker);
     arena_init(&h->arena, 1024, 0);
@@ -338,7 +350,8 @@ static void start_checker(struct proxy *p, const struct cluster_runtime *c, cons
     h->conf = *a;
     h->path = arena_str(&h->arena, a->path);
     h->host = arena_str(&h->arena, a->host.n ? a->host : c->conf->name);
-    h->statuses = (int_list){ ARENA_ARRAY(&h->arena, int64_t, a->statuses.n ? a->statuses.n : 1), a->statuses.n };
+    h->statuses = (int_list){ ARENA_ARRAY(&h->arena, int64_t, a->statuses.n ? a->statuses.n : 1),
+                              a->statuses.n };
     if (a->statuses.n)
         memcpy(h->statuses.v, a->statuses.v, a->statuses.n * sizeof(*a->statuses.v));
     h->tls = c->tls ? tls_ref(c->tls) : NULL;

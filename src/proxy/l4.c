@@ -1,7 +1,9 @@
-/* Raw connections: TCP as it is, TLS ended here, TLS passed through by its server name. A pair of connections with bytes going both ways;
-   each side's reading stops while the other side's queue is full, so a slow reader never grows memory here. Worker threads.
+/* Raw connections: TCP as it is, TLS ended here, TLS passed through by its server name. A pair of
+   connections with bytes going both ways; each side's reading stops while the other side's queue is
+   full, so a slow reader never grows memory here. Worker threads.
 
-   The memory is freed when both sides have told on_close; `down` is open from the start, `up` once a connection was begun. */
+   The memory is freed when both sides have told on_close; `down` is open from the start, `up` once
+   a connection was begun. */
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/sni.h"
@@ -29,7 +31,7 @@ struct l4 {
     uint32_t tries;
     const char *why;
     union addr client;
-    bool up_used;   /* conn_connect succeeded and on_close has not come */
+    bool up_used; /* conn_connect succeeded and on_close has not come */
     bool connected, down_eof, up_eof, down_gone, counted;
     char sni[SNI_NAME_MAX + 1];
     size_t sni_n;
@@ -119,7 +121,8 @@ static void fail_both(struct l4 *x, const char *why)
         if (x->connected)
             conn_abort(&x->down, IO_OTHER);
         else
-            conn_close(&x->down, (struct dur){ NS_PER_S }); /* nothing was said yet that could look whole */
+            conn_close(&x->down,
+                       (struct dur){ NS_PER_S }); /* nothing was said yet that could look whole */
     }
     if (x->up_used && !conn_closing(&x->up))
         conn_abort(&x->up, IO_OTHER);
@@ -180,7 +183,8 @@ static void connect_upstream(struct l4 *x)
 static void report(struct l4 *x, bool failed)
 {
     if (x->endpoint)
-        endpoint_report(x->view->state, x->endpoint, x->backend->cluster->policy_set->health, failed, loop_now(x->l->w->loop));
+        endpoint_report(x->view->state, x->endpoint, x->backend->cluster->policy_set->health,
+                        failed, loop_now(x->l->w->loop));
 }
 
 static void up_open(struct conn *c)
@@ -234,12 +238,14 @@ static void up_close(struct conn *c, enum io_err e)
     if (never)
         report(x, true);
     release_endpoint(x);
-    if (never && !x->down_gone && !conn_closing(&x->down) && x->tries <= (uint64_t)policy_of(x)->retry->attempts) {
+    if (never && !x->down_gone && !conn_closing(&x->down) &&
+        x->tries <= (uint64_t)policy_of(x)->retry->attempts) {
         connect_upstream(x);
         return;
     }
     if (never)
-        fail_both(x, e == IO_TLS || e == IO_TLS_VERIFY ? "tls_certificate_error" : "connection_refused");
+        fail_both(x, e == IO_TLS || e == IO_TLS_VERIFY ? "tls_certificate_error"
+                                                       : "connection_refused");
     else if (e == IO_OK || e == IO_EOF)
         close_both(x);
     else
@@ -247,7 +253,11 @@ static void up_close(struct conn *c, enum io_err e)
     maybe_free(x);
 }
 
-static const struct conn_ops up_ops = { .on_open = up_open, .on_data = up_data, .on_eof = up_eof, .on_drain = up_drain, .on_close = up_close };
+static const struct conn_ops up_ops = { .on_open = up_open,
+                                        .on_data = up_data,
+                                        .on_eof = up_eof,
+                                        .on_drain = up_drain,
+                                        .on_close = up_close };
 
 /* ---- the client ---- */
 static void choose(struct l4 *x)
@@ -348,9 +358,11 @@ static void down_close(struct conn *c, enum io_err e)
     maybe_free(x);
 }
 
-static const struct conn_ops down_ops = {
-    .on_open = down_open, .on_data = down_data, .on_eof = down_eof, .on_drain = down_drain, .on_close = down_close
-};
+static const struct conn_ops down_ops = { .on_open = down_open,
+                                          .on_data = down_data,
+                                          .on_eof = down_eof,
+                                          .on_drain = down_drain,
+                                          .on_close = down_close };
 
 static void on_timer(struct timer *t)
 {
@@ -379,7 +391,8 @@ void l4_accept(struct worker_listener *l, int fd, const union addr *peer)
     x->start_wall = loop_wall(l->w->loop);
     buf_init(&x->hello, SNI_HELLO_MAX + 2 * CONN_RECV_MAX);
     timer_init(&x->timer, on_timer);
-    if (!conn_accept(&x->down, l->w->loop, fd, l->conf->protocol == LISTEN_TLS ? l->runtime->tls : NULL, &down_ops)) {
+    if (!conn_accept(&x->down, l->w->loop, fd,
+                     l->conf->protocol == LISTEN_TLS ? l->runtime->tls : NULL, &down_ops)) {
         mem_free(x);
         return;
     }

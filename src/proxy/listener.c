@@ -1,20 +1,24 @@
-/* A worker's listeners: accepting, the HTTP server's events, adopting new configuration, removal. Worker threads. */
+/* A worker's listeners: accepting, the HTTP server's events, adopting new configuration, removal.
+ * Worker threads. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/sys.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
 #include <stdatomic.h>
-#include "io/sys.h"
 
 enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
 };
 
-#define SHED_BODY "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"request_id\":\"\"}\n"
+#define SHED_BODY                                                             \
+    "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service " \
+    "Unavailable\",\"status\":503,\"request_id\":\"\"}\n"
 _Static_assert(sizeof(SHED_BODY) - 1 == 107, "the length in shed_answer");
 static const char shed_answer[] =
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n"
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: "
+    "1\r\nconnection: close\r\n"
     "content-length: 107\r\n\r\n" SHED_BODY;
 
 static bool over_limit(const struct worker_listener *l)
@@ -22,7 +26,8 @@ static bool over_limit(const struct worker_listener *l)
     int64_t max = l->conf->policy_set->limits->connections;
     uint32_t all = atomic_load_explicit(&l->runtime->socket->connections, memory_order_relaxed);
     return (max && all >= (uint64_t)max) || worker_overloaded(l->w) ||
-           atomic_load_explicit(&l->w->p->connections, memory_order_relaxed) >= l->w->p->max_connections;
+           atomic_load_explicit(&l->w->p->connections, memory_order_relaxed) >=
+               l->w->p->max_connections;
 }
 
 /* Sheds before anything is spent on the connection. */
@@ -72,12 +77,14 @@ static void on_acceptable(struct watch *watch, uint32_t events)
     }
 }
 
-static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m, bool end)
+static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m,
+                       bool end)
 {
     exchange_start(srv->user, s, m, end);
 }
 
-static void on_reject(struct http_server *srv, struct http_stream *s, struct http_message *m, uint16_t status, const char *why)
+static void on_reject(struct http_server *srv, struct http_stream *s, struct http_message *m,
+                      uint16_t status, const char *why)
 {
     exchange_reject(srv->user, s, m, status, why);
 }
@@ -116,7 +123,9 @@ static void on_conn(struct http_server *srv, struct conn *c, int event, const ch
     }
 }
 
-static const struct http_server_events server_events = { .on_request = on_request, .on_reject = on_reject, .on_conn = on_conn };
+static const struct http_server_events server_events = { .on_request = on_request,
+                                                         .on_reject = on_reject,
+                                                         .on_conn = on_conn };
 
 void listener_count_raw(struct worker_listener *l, int by)
 {
@@ -140,8 +149,8 @@ struct worker_listener *worker_listener_open(struct worker *w, const struct list
     return l;
 }
 
-void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin, const struct listener *conf,
-                           const struct runtime_listener *rt)
+void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin,
+                           const struct listener *conf, const struct runtime_listener *rt)
 {
     struct world_pin *old = l->conf_pin;
     const struct limits_section *lim = conf->policy_set->limits;
@@ -168,7 +177,8 @@ void worker_listener_remove(struct worker_listener *l, int64_t deadline)
         return;
     l->removed = true;
     l->drain_deadline = deadline;
-    on_acceptable(&l->watch, LOOP_IN); /* what has connected already is served: closing would reset it */
+    on_acceptable(&l->watch,
+                  LOOP_IN); /* what has connected already is served: closing would reset it */
     loop_unwatch(l->w->loop, &l->watch);
     (void)sys_close(l->fd);
     l->fd = -1;

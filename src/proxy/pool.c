@@ -1,5 +1,6 @@
-/* Upstream connections of one worker, by address, TLS identity and protocol: idle HTTP/1 ones last in first out, HTTP/2 ones shared. An exchange that
-   finds none waits in line; whichever connection is ready first, new or given back, serves the first in line. */
+/* Upstream connections of one worker, by address, TLS identity and protocol: idle HTTP/1 ones last
+   in first out, HTTP/2 ones shared. An exchange that finds none waits in line; whichever connection
+   is ready first, new or given back, serves the first in line. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/exchange.h"
@@ -29,10 +30,12 @@ static uint32_t waiting_in(const struct pool *p)
     return n;
 }
 
-struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, const struct endpoint_state *e, const struct policy_set *policy)
+struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
+                      const struct endpoint_state *e, const struct policy_set *policy)
 {
     char key[512];
-    int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(str_sub(e->key, 0, 300)), STR_FMT(str_sub(rt->tls_key, 0, 150)), rt->proto);
+    int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(str_sub(e->key, 0, 300)),
+                     STR_FMT(str_sub(rt->tls_key, 0, 150)), rt->proto);
     struct pool *p = map_get(&w->pools, (struct str){ key, (size_t)n });
     if (!p) {
         p = mem_alloc(sizeof(*p));
@@ -84,7 +87,8 @@ static void permit_give(struct pool *p)
 }
 
 /* ---- connections ---- */
-/* A connection did not come about: the first in line hears of it, or all who counted on a shared one. */
+/* A connection did not come about: the first in line hears of it, or all who counted on a shared
+ * one. */
 static void fail_waiters(struct pool *p, enum http_error e, const char *why)
 {
     uint32_t n = p->proto == PROTO_H1 ? 1 : waiting_in(p);
@@ -156,7 +160,6 @@ static void on_idle(struct http_client *c)
     park(p, c);
 }
 
-
 static void on_end(struct http_client *c, bool gone, enum http_error e, const char *why)
 {
     struct pool *p = c->user;
@@ -173,15 +176,19 @@ static void on_end(struct http_client *c, bool gone, enum http_error e, const ch
         fail_waiters(p, e == HTTP_OK ? HTTP_ERR_CONNECT : e, why);
 }
 
-static const struct http_client_events client_events = { .on_open = on_open, .on_idle = on_idle, .on_end = on_end };
+static const struct http_client_events client_events = { .on_open = on_open,
+                                                         .on_idle = on_idle,
+                                                         .on_end = on_end };
 
 /* Needs a permit. False: memory or descriptors are out (the permit is given back). */
 static bool open_conn(struct pool *p)
 {
-    static const struct http_client_conf h1 = { .h1 = { .head_bytes = 65536, .headers = 200 }, .window = 256 * 1024 };
+    static const struct http_client_conf h1 = { .h1 = { .head_bytes = 65536, .headers = 200 },
+                                                .window = 256 * 1024 };
     struct http_client_conf conf = h1;
     conf.proto = p->proto;
-    struct http_client *c = http_client_open(p->w->loop, &p->addr, p->tls, p->sni, &conf, &client_events, p);
+    struct http_client *c =
+        http_client_open(p->w->loop, &p->addr, p->tls, p->sni, &conf, &client_events, p);
     if (!c) {
         permit_give(p);
         return false;
@@ -198,10 +205,12 @@ static bool open_conn(struct pool *p)
 /* One connection for each in line, or for HTTP/2 one for as many as a connection takes. */
 static uint32_t wanted(const struct pool *p, uint32_t waiting)
 {
-    return p->proto == PROTO_H1 ? waiting : (waiting + H2_STREAMS_PER_CONN - 1) / H2_STREAMS_PER_CONN;
+    return p->proto == PROTO_H1 ? waiting
+                                : (waiting + H2_STREAMS_PER_CONN - 1) / H2_STREAMS_PER_CONN;
 }
 
-struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struct policy_set *policy, bool *ret_wait)
+struct http_client *pool_acquire(struct pool *p, struct exchange *x,
+                                 const struct policy_set *policy, bool *ret_wait)
 {
     const struct breaker_section *b = x->backend->cluster->policy_set->breaker;
     *ret_wait = false;
@@ -225,7 +234,8 @@ struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struc
         atomic_fetch_sub_explicit(&p->state->pending, 1, memory_order_relaxed);
         return NULL;
     }
-    if (!connecting && p->open == 0 && !b->max_connections) { /* nothing will ever serve it: no descriptors */
+    if (!connecting && p->open == 0 &&
+        !b->max_connections) { /* nothing will ever serve it: no descriptors */
         atomic_fetch_sub_explicit(&p->state->pending, 1, memory_order_relaxed);
         return NULL;
     }

@@ -1,16 +1,17 @@
-/* The main thread: loading worlds, binding sockets, handing both to the workers, signals, draining. */
+/* The main thread: loading worlds, binding sockets, handing both to the workers, signals, draining.
+ */
 #include "proxy/proxy.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/signal.h"
+#include "io/sys.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <stdatomic.h>
-#include "io/sys.h"
+#include <sys/resource.h>
 
 enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192 };
 static const int64_t SWAP_TIMEOUT_NS = 10 * NS_PER_S;
@@ -47,7 +48,8 @@ static void bound_free(struct proxy *p, struct bound *b)
 }
 
 /* All workers' sockets of one listener, or none. Port 0 is settled by the first. */
-static struct bound *bound_open(struct proxy *p, const struct listener *l, const union addr *want, struct errors *e)
+static struct bound *bound_open(struct proxy *p, const struct listener *l, const union addr *want,
+                                struct errors *e)
 {
     struct bound *b = NEW(struct bound);
     b->name = keep_str(l->name);
@@ -60,9 +62,11 @@ static struct bound *bound_open(struct proxy *p, const struct listener *l, const
     list_add_tail(&p->bound, &b->link);
     for (unsigned i = 0; i < p->n_workers; i++) {
         union addr a = b->real;
-        b->fd[i] = listen_open(&a, (struct listen_opts){ .reuse_port = true, .backlog = LISTEN_BACKLOG }, &b->real);
+        b->fd[i] = listen_open(
+            &a, (struct listen_opts){ .reuse_port = true, .backlog = LISTEN_BACKLOG }, &b->real);
         if (b->fd[i] < 0) {
-            fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address), strerror(errno));
+            fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address),
+                 strerror(errno));
             bound_free(p, b);
             return NULL;
         }
@@ -70,7 +74,8 @@ static struct bound *bound_open(struct proxy *p, const struct listener *l, const
     return b;
 }
 
-/* SO_REUSEPORT would let two processes share an address by accident; a probe without it finds the other one. */
+/* SO_REUSEPORT would let two processes share an address by accident; a probe without it finds the
+ * other one. */
 static bool address_free(const struct listener *l, const union addr *a, struct errors *e)
 {
     union addr got;
@@ -78,7 +83,8 @@ static bool address_free(const struct listener *l, const union addr *a, struct e
         return true;
     int fd = listen_open(a, (struct listen_opts){ .backlog = 1 }, &got);
     if (fd < 0)
-        return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address), strerror(errno));
+        return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address),
+                    strerror(errno));
     (void)sys_close(fd);
     return true;
 }
@@ -110,7 +116,8 @@ static bool bind_all(struct proxy *p, struct runtime *r, struct errors *e)
     return ok;
 }
 
-/* After the swap: what no listener uses any more. The struct outlives its last connection's count, so it is retired, not freed. */
+/* After the swap: what no listener uses any more. The struct outlives its last connection's count,
+ * so it is retired, not freed. */
 static void bound_sweep(struct proxy *p)
 {
     LIST_FOR_SAFE(it, tmp, &p->bound)
@@ -150,7 +157,8 @@ static void swap(struct proxy *p, struct runtime *r)
     int64_t until = clock_mono() + SWAP_TIMEOUT_NS;
     while (!all_adopted(p, r->generation) && clock_mono() < until)
         loop_turn(p->loop, 10 * NS_PER_MS);
-    CHECK(all_adopted(p, r->generation)); /* a worker that does not turn for 10 s is stuck: the watchdog's case */
+    CHECK(all_adopted(
+        p, r->generation)); /* a worker that does not turn for 10 s is stuck: the watchdog's case */
     struct runtime *old = p->runtime;
     p->runtime = r;
     health_adopt(p, r);
@@ -167,7 +175,8 @@ static void announce(const struct proxy *p)
         char text[ADDR_TEXT_MAX];
         size_t n = addr_print(&b->real, text);
         if (b->fresh)
-            LOG_INFO("listening", LS("listener", b->name), LS("address", ((struct str){ text, n })));
+            LOG_INFO("listening", LS("listener", b->name),
+                     LS("address", ((struct str){ text, n })));
     }
 }
 
@@ -265,9 +274,11 @@ static void do_reload(struct proxy *p)
     errors_init(&e, &a);
     bool ok = proxy_reload(p, &e);
     if (ok)
-        LOG_INFO("reloaded", LC("hash", world_hash(p->runtime->world)), LI("rules", world_routes(p->runtime->world)));
+        LOG_INFO("reloaded", LC("hash", world_hash(p->runtime->world)),
+                 LI("rules", world_routes(p->runtime->world)));
     else
-        LOG_ERROR("reload failed: nothing changed", LC("error", p->reload.error), LI("errors", e.n));
+        LOG_ERROR("reload failed: nothing changed", LC("error", p->reload.error),
+                  LI("errors", e.n));
     if (p->on_reload)
         p->on_reload(p->on_reload_arg, ok, &e);
     arena_fini(&a);
@@ -375,7 +386,9 @@ static bool start(struct proxy *p)
         ok = p->status != NULL;
         char text[ADDR_TEXT_MAX];
         if (ok)
-            LOG_INFO("status", LS("address", ((struct str){ text, addr_print(status_address(p->status), text) })));
+            LOG_INFO(
+                "status",
+                LS("address", ((struct str){ text, addr_print(status_address(p->status), text) })));
         if (!ok && e.n)
             LOG_ERROR("no status listener", LS("error", e.v[0].msg));
     }
@@ -394,7 +407,8 @@ int proxy_run(struct proxy *p)
     p->runtime = NULL;
     p->running = true;
     swap(p, first);
-    LOG_INFO("ready", LI("workers", p->n_workers), LI("rules", world_routes(first->world)), LC("hash", world_hash(first->world)));
+    LOG_INFO("ready", LI("workers", p->n_workers), LI("rules", world_routes(first->world)),
+             LC("hash", world_hash(first->world)));
     timer_init(&p->tick, on_tick);
     timer_set(p->loop, &p->tick, loop_now(p->loop) + 200 * NS_PER_MS);
     loop_run(p->loop, NULL, NULL);
@@ -405,7 +419,8 @@ int proxy_run(struct proxy *p)
     return p->exit_code;
 }
 
-void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e), void *arg)
+void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e),
+                     void *arg)
 {
     p->on_reload = fn;
     p->on_reload_arg = arg;

@@ -13,9 +13,9 @@ struct runtime_listener {
     union addr addr;
     struct tls_ctx *tls;
     struct listener_metrics metrics;
-    struct bound *socket;      /* what it listens on */
-    struct log_file *log;      /* NULL: no access log */
-    uint32_t log_sample;       /* ppm */
+    struct bound *socket; /* what it listens on */
+    struct log_file *log; /* NULL: no access log */
+    uint32_t log_sample;  /* ppm */
 };
 /* Everything the proxy derives from a world, made before the swap and freed with it. */
 struct runtime {
@@ -23,7 +23,7 @@ struct runtime {
     struct world *world;
     struct runtime_listener *listeners; /* as world_listeners */
     size_t n_listeners;
-    struct cluster_runtime *clusters;   /* by cluster.index */
+    struct cluster_runtime *clusters; /* by cluster.index */
     size_t n_clusters;
     uint64_t generation;
 };
@@ -41,7 +41,7 @@ struct bound {
     struct str name;    /* listener name */
     struct str address; /* as written */
     union addr real;
-    int *fd;            /* per worker; -1 once handed over */
+    int *fd; /* per worker; -1 once handed over */
     bool fresh, keep;
     _Atomic uint32_t connections; /* open ones over all workers */
 };
@@ -69,7 +69,8 @@ struct proxy {
     struct runtime *runtime; /* current */
     _Atomic(struct runtime *) published;
     _Atomic uint64_t generation;
-    struct list bound, bound_old; /* old: no listener uses it, late connections may still count in it */
+    struct list bound,
+        bound_old; /* old: no listener uses it, late connections may still count in it */
     struct retired *retired;
     struct status_server *status;
     struct log_writer *log_writer;
@@ -86,7 +87,8 @@ struct proxy {
     _Atomic bool workers_ended[METRIC_MAX_WORKERS];
     int signals_seen;
 };
-void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr); /* frees ptr after every worker has turned; main thread */
+void proxy_retire(struct proxy *p, void (*fn)(void *p),
+                  void *ptr); /* frees ptr after every worker has turned; main thread */
 void proxy_wake_workers(struct proxy *p);
 
 /* health.c, dns_endpoints.c: main thread */
@@ -102,14 +104,15 @@ const union addr *status_address(const struct status_server *s); /* as bound */
 
 /* telemetry.c */
 struct exchange;
-void telemetry_exchange(struct exchange *x);      /* metrics of a finished exchange */
+void telemetry_exchange(struct exchange *x); /* metrics of a finished exchange */
 void telemetry_listener(struct listener_metrics *m, const struct listener *l);
 void telemetry_count_fail(struct worker *w, const char *why);
 
 /* access_log.c */
 struct log_writer *log_writer_new(void);
 void log_writer_free(struct log_writer *w); /* writes what is queued */
-struct log_file *log_writer_file(struct log_writer *w, struct str path, struct errors *e); /* "" = standard output; same path, same file */
+struct log_file *log_writer_file(struct log_writer *w, struct str path,
+                                 struct errors *e); /* "" = standard output; same path, same file */
 struct log_buffer *log_buffer_new(struct log_writer *w);
 void log_buffer_free(struct log_buffer *b);
 void log_buffer_turn(struct log_buffer *b); /* hands full lines over; once a turn */

@@ -1,4 +1,5 @@
-/* What the proxy derives from a world before the swap: addresses, TLS contexts, filters, cluster state, metric series, log files. Main thread. */
+/* What the proxy derives from a world before the swap: addresses, TLS contexts, filters, cluster
+ * state, metric series, log files. Main thread. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/proxy_priv.h"
@@ -36,7 +37,8 @@ static struct tls_ctx *server_context(struct runtime *r, const struct listener *
     return tls_server_new(&c, l->name, e);
 }
 
-static bool listener_runtime(struct proxy *p, struct runtime *r, const struct listener *l, struct runtime_listener *rl, struct errors *e)
+static bool listener_runtime(struct proxy *p, struct runtime *r, const struct listener *l,
+                             struct runtime_listener *rl, struct errors *e)
 {
     rl->conf = l;
     if (!addr_parse(l->address, &rl->addr))
@@ -74,9 +76,12 @@ static struct str cluster_name_for_tls(const struct cluster *c)
     return c->name;
 }
 
-static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c, struct str *ret_key, struct errors *e)
+static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c,
+                                      struct str *ret_key, struct errors *e)
 {
-    struct tls_client_conf t = { .verify = c->tls->verify, .name = cluster_name_for_tls(c), .min_version = TLS_V12 };
+    struct tls_client_conf t = { .verify = c->tls->verify,
+                                 .name = cluster_name_for_tls(c),
+                                 .min_version = TLS_V12 };
     t.alpn_h2 = c->protocol == SERVICE_H2 || c->protocol == SERVICE_GRPC;
     t.alpn_h1 = c->protocol == SERVICE_HTTP;
     struct str ca_id = STR("system"), pair_id = STR("");
@@ -92,17 +97,20 @@ static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c
         t.pair = (struct tls_pair){ s->cert_pem, s->key_pem };
         pair_id = arena_fmt(&r->arena, "%016llx", (unsigned long long)str_hash(s->cert_pem));
     }
-    *ret_key = arena_fmt(&r->arena, "%.*s/%d/%.*s/%.*s", STR_FMT(t.name), t.verify, STR_FMT(ca_id), STR_FMT(pair_id));
+    *ret_key = arena_fmt(&r->arena, "%.*s/%d/%.*s/%.*s", STR_FMT(t.name), t.verify, STR_FMT(ca_id),
+                         STR_FMT(pair_id));
     return tls_client_new(&t, c->name, e);
 }
 
-static bool cluster_runtime(struct runtime *r, const struct cluster *c, struct cluster_runtime *cr, struct errors *e)
+static bool cluster_runtime(struct runtime *r, const struct cluster *c, struct cluster_runtime *cr,
+                            struct errors *e)
 {
     cr->conf = c;
     cr->state = cluster_state_get(c->name);
     cr->lb = lb_find(c->policy_set->balance->algorithm);
     if (!cr->lb)
-        return refuse(e, c->name, "no balancing algorithm is called '%.*s'", c->policy_set->balance->algorithm);
+        return refuse(e, c->name, "no balancing algorithm is called '%.*s'",
+                      c->policy_set->balance->algorithm);
     cr->proto = c->protocol == SERVICE_H2 || c->protocol == SERVICE_GRPC ? PROTO_H2 : PROTO_H1;
     if (!c->tls)
         return true;

@@ -1,4 +1,5 @@
-/* Process-wide state by key that outlives worlds (limiters). Main thread only: filters get theirs when a world is built and give it back when it goes. */
+/* Process-wide state by key that outlives worlds (limiters). Main thread only: filters get theirs
+ * when a world is built and give it back when it goes. */
 #include "base/map.h"
 #include "base/mem.h"
 #include "io/thread.h"
@@ -11,7 +12,8 @@ struct shared {
     _Alignas(64) char data[];
 };
 static struct map table;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* rank: leaf. Worlds are freed by the worker that used them last */
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; /* rank: leaf. Worlds are freed by the worker that used them last */
 
 void *shared_get(struct str key, size_t size, void (*init)(void *p))
 {

@@ -1,13 +1,14 @@
-/* The status listener: /ready, /status, /metrics, /config, for operators and machines on this host. Read-only. Main thread. */
+/* The status listener: /ready, /status, /metrics, /config, for operators and machines on this host.
+ * Read-only. Main thread. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/node.h"
 #include "io/sys.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
-#include <unistd.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct status_server {
     struct proxy *p;
@@ -39,13 +40,19 @@ static const struct http_events quiet = {
     .on_data = ignore_data, .on_end = ignore_end, .on_drain = ignore_drain, .on_close = ignore_close
 };
 
-static void answer(struct http_stream *s, const struct http_message *req, uint16_t status, struct str type, struct str body)
+static void answer(struct http_stream *s, const struct http_message *req, uint16_t status,
+                   struct str type, struct str body)
 {
     struct header hv[6];
     char length[24];
-    struct http_message m = { .status = status, .version = HTTP_11, .body = BODY_LENGTH, .length = body.n, .headers = { .v = hv, .cap = 6 } };
+    struct http_message m = { .status = status,
+                              .version = HTTP_11,
+                              .body = BODY_LENGTH,
+                              .length = body.n,
+                              .headers = { .v = hv, .cap = 6 } };
     bool head = req->method == METHOD_HEAD;
-    bool fits = headers_add(&m.headers, STR("content-type"), type) && headers_add(&m.headers, STR("cache-control"), STR("no-store")) &&
+    bool fits = headers_add(&m.headers, STR("content-type"), type) &&
+                headers_add(&m.headers, STR("cache-control"), STR("no-store")) &&
                 headers_add(&m.headers, STR("x-content-type-options"), STR("nosniff"));
     if (head) {
         int n = snprintf(length, sizeof(length), "%zu", body.n);
@@ -60,7 +67,8 @@ static void answer(struct http_stream *s, const struct http_message *req, uint16
     http_send_end(s, NULL);
 }
 
-static void problem(struct http_stream *s, const struct http_message *req, uint16_t status, const char *slug, const char *detail)
+static void problem(struct http_stream *s, const struct http_message *req, uint16_t status,
+                    const char *slug, const char *detail)
 {
     struct buf b;
     buf_init(&b, 2048);
@@ -99,7 +107,8 @@ static struct node *listeners_node(struct proxy *p, struct arena *a)
         struct node *o = node_new(a, NODE_MAP);
         put_str(a, o, "name", l->conf->name);
         put_str(a, o, "address", (struct str){ text, n });
-        put_int(a, o, "connections", atomic_load_explicit(&l->socket->connections, memory_order_relaxed));
+        put_int(a, o, "connections",
+                atomic_load_explicit(&l->socket->connections, memory_order_relaxed));
         node_list_add(a, list, o);
     }
     return list;
@@ -113,7 +122,9 @@ static struct node *endpoint_node(struct arena *a, const struct endpoint_ref *r,
     put_str(a, o, "address", e->address);
     put_int(a, o, "weight", r->weight);
     put_str(a, o, "state",
-            atomic_load_explicit(&e->unhealthy, memory_order_relaxed) ? STR("unhealthy") : until > now ? STR("ejected") : STR("healthy"));
+            atomic_load_explicit(&e->unhealthy, memory_order_relaxed) ? STR("unhealthy")
+            : until > now                                             ? STR("ejected")
+                                                                      : STR("healthy"));
     if (until > now)
         put_int(a, o, "ejectedForSeconds", (until - now + NS_PER_S - 1) / NS_PER_S);
     put_int(a, o, "activeRequests", atomic_load_explicit(&e->active, memory_order_relaxed));
@@ -227,18 +238,22 @@ static void page_metrics(struct proxy *p, struct http_stream *s, struct http_mes
 static void page_index(struct proxy *p, struct http_stream *s, struct http_message *m)
 {
     (void)p;
-    answer(s, m, 200, STR("text/plain"), STR("/ready    200 when this process serves\n/status   state as JSON\n/metrics  Prometheus exposition\n/config   the effective configuration, secrets redacted\n"));
+    answer(s, m, 200, STR("text/plain"),
+           STR("/ready    200 when this process serves\n/status   state as JSON\n/metrics  "
+               "Prometheus exposition\n/config   the effective configuration, secrets redacted\n"));
 }
 
 static const struct page {
     struct str path;
     void (*fn)(struct proxy *p, struct http_stream *s, struct http_message *m);
 } pages[] = {
-    { STR_INIT("/"), page_index },       { STR_INIT("/ready"), page_ready },     { STR_INIT("/live"), page_index },
-    { STR_INIT("/status"), page_status }, { STR_INIT("/metrics"), page_metrics }, { STR_INIT("/config"), page_config },
+    { STR_INIT("/"), page_index },          { STR_INIT("/ready"), page_ready },
+    { STR_INIT("/live"), page_index },      { STR_INIT("/status"), page_status },
+    { STR_INIT("/metrics"), page_metrics }, { STR_INIT("/config"), page_config },
 };
 
-static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m, bool end)
+static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m,
+                       bool end)
 {
     struct status_server *ss = srv->user;
     (void)end;
@@ -260,7 +275,8 @@ static void on_request(struct http_server *srv, struct http_stream *s, struct ht
     problem(s, m, 404, "no-page", "Here are /ready, /status, /metrics and /config.");
 }
 
-static void on_reject(struct http_server *srv, struct http_stream *s, struct http_message *m, uint16_t status, const char *why)
+static void on_reject(struct http_server *srv, struct http_stream *s, struct http_message *m,
+                      uint16_t status, const char *why)
 {
     (void)srv;
     s->ev = &quiet;
@@ -303,9 +319,11 @@ struct status_server *status_open(struct proxy *p, struct str address, struct er
         .keep_alive = { 75 * NS_PER_S },
     };
     if (!addr_parse(address, &a)) {
-        fail(e, STR(""), 0, 0, STR("--status"), "want an address like 127.0.0.1:8007, got '%.*s'", STR_FMT(address));
+        fail(e, STR(""), 0, 0, STR("--status"), "want an address like 127.0.0.1:8007, got '%.*s'",
+             STR_FMT(address));
     } else if ((s->fd = listen_open(&a, (struct listen_opts){ .backlog = 64 }, &s->real)) < 0) {
-        fail(e, STR(""), 0, 0, STR("--status"), "cannot listen on %.*s: %s", STR_FMT(address), strerror(errno));
+        fail(e, STR(""), 0, 0, STR("--status"), "cannot listen on %.*s: %s", STR_FMT(address),
+             strerror(errno));
     } else if (loop_watch(p->loop, &s->watch, s->fd, LOOP_IN)) {
         return s;
     }

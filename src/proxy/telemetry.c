@@ -1,4 +1,5 @@
-/* Metrics of the data plane: the rows, and the counting of a finished exchange. Names follow OpenTelemetry's conventions where there is one. */
+/* Metrics of the data plane: the rows, and the counting of a finished exchange. Names follow
+ * OpenTelemetry's conventions where there is one. */
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 
@@ -6,7 +7,9 @@ static const struct metric request_duration = {
     .name = "http.server.request.duration",
     .unit = "s",
     .type = METRIC_HISTOGRAM,
-    .help = "Time from the whole request head to the end of the response, by route, service and status class.",
+    .help =
+        "Time from the whole request head to the end of the response, by route, service and status "
+        "class.",
     .labels = { "listener", "route", "service", "code" },
 };
 static const struct metric upstream_duration = {
@@ -30,23 +33,55 @@ static const struct metric failures = {
     .help = "Requests that Weir answered itself or broke off, by error type of RFC 9209.",
     .labels = { "error" },
 };
-static const struct metric connections = { .name = "weir.listener.connections", .unit = "{connection}", .type = METRIC_COUNTER,
-                                           .help = "Connections accepted.", .labels = { "listener" } };
-static const struct metric active = { .name = "weir.listener.active_connections", .unit = "{connection}", .type = METRIC_GAUGE,
-                                      .help = "Connections open now.", .labels = { "listener" } };
-static const struct metric shed = { .name = "weir.listener.shed", .unit = "{connection}", .type = METRIC_COUNTER,
-                                    .help = "Connections refused because a limit was reached.", .labels = { "listener" } };
-static const struct metric tls_failed = { .name = "weir.listener.tls_failures", .unit = "{connection}", .type = METRIC_COUNTER,
-                                          .help = "TLS handshakes that failed.", .labels = { "listener" } };
-static const struct metric abuse = { .name = "weir.listener.abuse", .unit = "{connection}", .type = METRIC_COUNTER,
-                                     .help = "Connections closed for protocol abuse.", .labels = { "listener" } };
-static const struct metric bytes_in = { .name = "weir.listener.received", .unit = "By", .type = METRIC_COUNTER,
-                                        .help = "Body bytes from clients.", .labels = { "listener" } };
-static const struct metric bytes_out = { .name = "weir.listener.sent", .unit = "By", .type = METRIC_COUNTER,
-                                         .help = "Body bytes to clients.", .labels = { "listener" } };
+static const struct metric connections = { .name = "weir.listener.connections",
+                                           .unit = "{connection}",
+                                           .type = METRIC_COUNTER,
+                                           .help = "Connections accepted.",
+                                           .labels = { "listener" } };
+static const struct metric active = { .name = "weir.listener.active_connections",
+                                      .unit = "{connection}",
+                                      .type = METRIC_GAUGE,
+                                      .help = "Connections open now.",
+                                      .labels = { "listener" } };
+static const struct metric shed = { .name = "weir.listener.shed",
+                                    .unit = "{connection}",
+                                    .type = METRIC_COUNTER,
+                                    .help = "Connections refused because a limit was reached.",
+                                    .labels = { "listener" } };
+static const struct metric tls_failed = { .name = "weir.listener.tls_failures",
+                                          .unit = "{connection}",
+                                          .type = METRIC_COUNTER,
+                                          .help = "TLS handshakes that failed.",
+                                          .labels = { "listener" } };
+static const struct metric abuse = { .name = "weir.listener.abuse",
+                                     .unit = "{connection}",
+                                     .type = METRIC_COUNTER,
+                                     .help = "Connections closed for protocol abuse.",
+                                     .labels = { "listener" } };
+static const struct metric bytes_in = { .name = "weir.listener.received",
+                                        .unit = "By",
+                                        .type = METRIC_COUNTER,
+                                        .help = "Body bytes from clients.",
+                                        .labels = { "listener" } };
+static const struct metric bytes_out = { .name = "weir.listener.sent",
+                                         .unit = "By",
+                                         .type = METRIC_COUNTER,
+                                         .help = "Body bytes to clients.",
+                                         .labels = { "listener" } };
 
 const struct metric *const telemetry_metrics[] = {
-    &request_duration, &upstream_duration, &retries, &failures, &connections, &active, &shed, &tls_failed, &abuse, &bytes_in, &bytes_out, NULL,
+    &request_duration,
+    &upstream_duration,
+    &retries,
+    &failures,
+    &connections,
+    &active,
+    &shed,
+    &tls_failed,
+    &abuse,
+    &bytes_in,
+    &bytes_out,
+    NULL,
 };
 
 void telemetry_listener(struct listener_metrics *m, const struct listener *l)
@@ -65,28 +100,35 @@ void telemetry_listener(struct listener_metrics *m, const struct listener *l)
 /* What kind of series a slot of the worker's cache holds, in its code. */
 enum { SLOT_UPSTREAM = 100, SLOT_RETRIES, SLOT_FAILURE };
 
-/* The registry takes a lock; this small direct-mapped cache keeps the hot path out of it. Cleared at every swap, so names that were freed cannot match. */
-static struct series_slot *slot(struct worker *w, const void *route, const void *service, uint32_t code)
+/* The registry takes a lock; this small direct-mapped cache keeps the hot path out of it. Cleared
+ * at every swap, so names that were freed cannot match. */
+static struct series_slot *slot(struct worker *w, const void *route, const void *service,
+                                uint32_t code)
 {
-    uint64_t h = ((uintptr_t)route >> 2) * 0x9e3779b97f4a7c15u ^ ((uintptr_t)service >> 3) * 0xc2b2ae3d27d4eb4fu ^ code * 0x165667b19e3779f9u;
+    uint64_t h = ((uintptr_t)route >> 2) * 0x9e3779b97f4a7c15u ^
+                 ((uintptr_t)service >> 3) * 0xc2b2ae3d27d4eb4fu ^ code * 0x165667b19e3779f9u;
     return &w->series[(h >> 40) % SERIES_CACHE];
 }
 
-static bool slot_is(const struct series_slot *s, const void *route, const void *service, uint32_t code)
+static bool slot_is(const struct series_slot *s, const void *route, const void *service,
+                    uint32_t code)
 {
     return s->series && s->route == route && s->service == service && s->code == code;
 }
 
-static void slot_set(struct series_slot *s, const void *route, const void *service, uint32_t code, struct metric_series *series)
+static void slot_set(struct series_slot *s, const void *route, const void *service, uint32_t code,
+                     struct metric_series *series)
 {
     *s = (struct series_slot){ .route = route, .service = service, .code = code, .series = series };
 }
 
 static struct metric_series *duration_series(struct exchange *x, uint32_t class)
 {
-    static const struct str class_name[] = { STR_INIT("0xx"), STR_INIT("1xx"), STR_INIT("2xx"), STR_INIT("3xx"), STR_INIT("4xx"), STR_INIT("5xx") };
+    static const struct str class_name[] = { STR_INIT("0xx"), STR_INIT("1xx"), STR_INIT("2xx"),
+                                             STR_INIT("3xx"), STR_INIT("4xx"), STR_INIT("5xx") };
     struct str route = exchange_route_name(x), service = exchange_service_name(x);
-    const void *rk = route.p, *sk = x->backend ? (const void *)x->backend->cluster : (const void *)x->l;
+    const void *rk = route.p,
+               *sk = x->backend ? (const void *)x->backend->cluster : (const void *)x->l;
     struct series_slot *s = slot(x->w, rk, sk, class);
     if (LIKELY(slot_is(s, rk, sk, class)))
         return s->series;
@@ -95,7 +137,8 @@ static struct metric_series *duration_series(struct exchange *x, uint32_t class)
     return s->series;
 }
 
-static struct metric_series *service_series(struct exchange *x, const struct metric *m, uint32_t kind)
+static struct metric_series *service_series(struct exchange *x, const struct metric *m,
+                                            uint32_t kind)
 {
     const void *key = x->backend->cluster;
     struct series_slot *s = slot(x->w, m, key, kind);

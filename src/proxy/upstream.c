@@ -1,4 +1,5 @@
-/* A worker's view of a service: which endpoints it has now, which may be used, and the choice among them. */
+/* A worker's view of a service: which endpoints it has now, which may be used, and the choice among
+ * them. */
 #include "proxy/upstream.h"
 
 #include "base/mem.h"
@@ -34,12 +35,14 @@ static bool view_resize(struct cluster_view *v, const struct endpoint_set *set)
         return false;
     }
     for (size_t i = 0; i < n; i++)
-        v->hosts[i] = (struct lb_host){ .weight = set->v[i].weight, .active = &set->v[i].state->active };
+        v->hosts[i] =
+            (struct lb_host){ .weight = set->v[i].weight, .active = &set->v[i].state->active };
     v->n = n;
     return true;
 }
 
-/* Health as balancing sees it: with fewer usable endpoints than the panic share, all count as usable. */
+/* Health as balancing sees it: with fewer usable endpoints than the panic share, all count as
+ * usable. */
 static void view_health(struct worker *w, struct cluster_view *v)
 {
     int64_t now = loop_now(w->loop), next = 0;

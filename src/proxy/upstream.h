@@ -1,40 +1,43 @@
-/* Upstream services as the proxy sees them. Process-wide state (health, ejection, breaker) is keyed by name and address and outlives worlds; views and
-   pools belong to one worker. Private to src/proxy. */
+/* Upstream services as the proxy sees them. Process-wide state (health, ejection, breaker) is keyed
+   by name and address and outlives worlds; views and pools belong to one worker. Private to
+   src/proxy. */
 #pragma once
 #include "http/http.h"
 #include "lb/lb.h"
 #include "proxy/worker.h"
 
-/* ---- process-wide (upstream_state.c): atomics, never freed while the process runs; bounded by the endpoints ever configured ---- */
+/* ---- process-wide (upstream_state.c): atomics, never freed while the process runs; bounded by the
+ * endpoints ever configured ---- */
 struct endpoint_state {
-    struct str key;      /* "shop|127.0.0.1:9001" */
-    struct str address;  /* text, for logs */
+    struct str key;     /* "shop|127.0.0.1:9001" */
+    struct str address; /* text, for logs */
     union addr addr;
-    _Atomic uint32_t active;        /* requests under way */
-    _Atomic uint32_t failures;      /* consecutive */
-    _Atomic uint32_t ejections;     /* so far, falls with time */
-    _Atomic int64_t ejected_until;  /* monotonic ns; 0 = in */
-    _Atomic uint8_t unhealthy;      /* active check says no */
+    _Atomic uint32_t active;           /* requests under way */
+    _Atomic uint32_t failures;         /* consecutive */
+    _Atomic uint32_t ejections;        /* so far, falls with time */
+    _Atomic int64_t ejected_until;     /* monotonic ns; 0 = in */
+    _Atomic uint8_t unhealthy;         /* active check says no */
     _Atomic uint64_t requests, errors; /* totals for /status */
 };
-/* The endpoints of a cluster now: replaced as a whole when a world or DNS changes them; freed after every worker has turned. */
+/* The endpoints of a cluster now: replaced as a whole when a world or DNS changes them; freed after
+ * every worker has turned. */
 struct endpoint_ref {
     struct endpoint_state *state;
     uint32_t weight;
 };
 struct endpoint_set {
-    uint64_t id;              /* unique: an address can be given out again by the heap */
+    uint64_t id; /* unique: an address can be given out again by the heap */
     size_t n;
-    const char *error;        /* DNS: why there is none */
+    const char *error; /* DNS: why there is none */
     struct endpoint_ref v[];
 };
 struct cluster_state {
     struct str name;
     _Atomic(struct endpoint_set *) set;
-    _Atomic uint64_t version;  /* changes with the set, health or ejection */
+    _Atomic uint64_t version; /* changes with the set, health or ejection */
     _Atomic uint32_t connections, pending, requests, retries;
     _Atomic uint32_t ejected;
-    _Atomic bool starved;      /* a worker waits for a connection permit */
+    _Atomic bool starved; /* a worker waits for a connection permit */
     /* current configuration, main thread only */
     struct dns_endpoints *dns;
     struct health_checker *checker;
@@ -43,20 +46,23 @@ struct cluster_state {
 struct cluster_state *cluster_state_get(struct str name); /* main thread */
 struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *a);
 /* Publishes a set; the old one is retired. Main thread. */
-void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v, size_t n, const char *error);
+void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v,
+                           size_t n, const char *error);
 /* A try ended. Passive ejection is decided here. Any worker. */
-void endpoint_report(struct cluster_state *c, struct endpoint_state *e, const struct health_section *h, bool failed, int64_t now);
+void endpoint_report(struct cluster_state *c, struct endpoint_state *e,
+                     const struct health_section *h, bool failed, int64_t now);
 bool endpoint_usable(const struct endpoint_state *e, int64_t now);
-void cluster_states_each(void (*fn)(struct cluster_state *s, void *arg), void *arg); /* main thread */
+void cluster_states_each(void (*fn)(struct cluster_state *s, void *arg),
+                         void *arg); /* main thread */
 
 /* ---- per world, shared (runtime.c) ---- */
 struct cluster_runtime {
     const struct cluster *conf;
     struct cluster_state *state;
     const struct lb_type *lb;
-    struct tls_ctx *tls;     /* NULL = clear */
-    struct str tls_key;      /* identity for pool keys: "" = clear */
-    uint8_t proto;           /* enum http_proto */
+    struct tls_ctx *tls; /* NULL = clear */
+    struct str tls_key;  /* identity for pool keys: "" = clear */
+    uint8_t proto;       /* enum http_proto */
 };
 
 /* ---- per worker (upstream.c) ---- */
@@ -66,37 +72,42 @@ struct cluster_view {
     const struct endpoint_set *set;
     uint64_t set_id;
     uint64_t version;
-    int64_t recheck;         /* when an ejection ends: monotonic ns, 0 = never */
-    struct lb_host *hosts;   /* set->n */
-    struct pool **pools;     /* set->n, filled on first use */
+    int64_t recheck;       /* when an ejection ends: monotonic ns, 0 = never */
+    struct lb_host *hosts; /* set->n */
+    struct pool **pools;   /* set->n, filled on first use */
     struct lb_state lb;
     size_t n;
 };
 enum { CLUSTER_INDEX_NONE = UINT32_MAX };
-struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtime *rt); /* up to date; NULL when memory is out */
+struct cluster_view *
+upstream_view(struct worker *w,
+              const struct cluster_runtime *rt); /* up to date; NULL when memory is out */
 /* Index of the endpoint for the next try, or view->n. */
 size_t upstream_pick(struct worker *w, struct cluster_view *v, size_t avoid);
 void upstream_worker_fini(struct worker *w);
 
 /* ---- pools (pool.c) ---- */
 struct pool {
-    struct str key;          /* address|tls identity|protocol */
+    struct str key; /* address|tls identity|protocol */
     struct worker *w;
     union addr addr;
     struct tls_ctx *tls;
     struct cluster_state *state; /* whose breaker it counts in */
     char *sni;
-    struct list idle;        /* h1 connections, most recently used first */
-    struct list mux;         /* h2 connections that may take another stream */
-    struct list waiters;     /* exchange.wait */
+    struct list idle;    /* h1 connections, most recently used first */
+    struct list mux;     /* h2 connections that may take another stream */
+    struct list waiters; /* exchange.wait */
     uint32_t connecting, open;
     struct dur connect_timeout, idle_timeout;
     uint8_t proto;
 };
 struct exchange;
-struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, const struct endpoint_state *e, const struct policy_set *policy);
-/* A connection for x: at once (returned), or later through exchange_connected / exchange_connect_failed. ret_wait says which; NULL and false: the breaker is open. */
-struct http_client *pool_acquire(struct pool *p, struct exchange *x, const struct policy_set *policy, bool *ret_wait);
+struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
+                      const struct endpoint_state *e, const struct policy_set *policy);
+/* A connection for x: at once (returned), or later through exchange_connected /
+ * exchange_connect_failed. ret_wait says which; NULL and false: the breaker is open. */
+struct http_client *pool_acquire(struct pool *p, struct exchange *x,
+                                 const struct policy_set *policy, bool *ret_wait);
 void pool_cancel(struct exchange *x); /* leaves the waiters */
 void pool_tick(struct worker *w);     /* once a second: gives back what nobody needs */
 void pool_close_all(struct worker *w);

@@ -1,5 +1,5 @@
-/* Process-wide state of services and endpoints: found by name and address, so it survives worlds. Tables are changed by the main thread only; counters are
-   atomics. */
+/* Process-wide state of services and endpoints: found by name and address, so it survives worlds.
+   Tables are changed by the main thread only; counters are atomics. */
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -34,7 +34,8 @@ struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *
 {
     char text[ADDR_TEXT_MAX], key[512];
     size_t n = addr_print(a, text);
-    int kn = snprintf(key, sizeof(key), "%.*s|%.*s", STR_FMT(str_sub(cluster, 0, 400)), (int)n, text);
+    int kn =
+        snprintf(key, sizeof(key), "%.*s|%.*s", STR_FMT(str_sub(cluster, 0, 400)), (int)n, text);
     struct str k = { key, (size_t)kn };
     struct endpoint_state *e = map_get(&endpoints, k);
     if (e)
@@ -47,7 +48,8 @@ struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *
     return e;
 }
 
-static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v, size_t n, const char *error)
+static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v, size_t n,
+                     const char *error)
 {
     if (!s || s->n != n || s->error != error)
         return false;
@@ -57,7 +59,8 @@ static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v,
     return true;
 }
 
-void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v, size_t n, const char *error)
+void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v,
+                           size_t n, const char *error)
 {
     struct endpoint_set *old = atomic_load_explicit(&s->set, memory_order_relaxed);
     if (same_set(old, v, n, error))
@@ -81,7 +84,8 @@ bool endpoint_usable(const struct endpoint_state *e, int64_t now)
            atomic_load_explicit(&e->ejected_until, memory_order_relaxed) <= now;
 }
 
-/* At most max_ejected of a service's endpoints, but always at least one when there are two or more. */
+/* At most max_ejected of a service's endpoints, but always at least one when there are two or more.
+ */
 static bool may_eject(const struct cluster_state *c, const struct health_passive *p, int64_t now)
 {
     const struct endpoint_set *set = atomic_load_explicit(&c->set, memory_order_acquire);
@@ -94,7 +98,8 @@ static bool may_eject(const struct cluster_state *c, const struct health_passive
     return out < (max ? max : 1);
 }
 
-static void eject(struct cluster_state *c, struct endpoint_state *e, const struct health_passive *p, int64_t now)
+static void eject(struct cluster_state *c, struct endpoint_state *e, const struct health_passive *p,
+                  int64_t now)
 {
     uint32_t times = atomic_fetch_add_explicit(&e->ejections, 1, memory_order_relaxed) + 1;
     int64_t for_ns = p->ejection.ns * (times < EJECTION_FACTOR_MAX ? times : EJECTION_FACTOR_MAX);
@@ -105,10 +110,12 @@ static void eject(struct cluster_state *c, struct endpoint_state *e, const struc
         return; /* another worker did */
     atomic_fetch_add_explicit(&c->ejected, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->version, 1, memory_order_release);
-    LOG_WARN("endpoint ejected", LS("service", c->name), LS("endpoint", e->address), LI("seconds", for_ns / NS_PER_S));
+    LOG_WARN("endpoint ejected", LS("service", c->name), LS("endpoint", e->address),
+             LI("seconds", for_ns / NS_PER_S));
 }
 
-void endpoint_report(struct cluster_state *c, struct endpoint_state *e, const struct health_section *h, bool failed, int64_t now)
+void endpoint_report(struct cluster_state *c, struct endpoint_state *e,
+                     const struct health_section *h, bool failed, int64_t now)
 {
     if (!failed) {
         if (atomic_load_explicit(&e->failures, memory_order_relaxed))
@@ -119,7 +126,8 @@ void endpoint_report(struct cluster_state *c, struct endpoint_state *e, const st
     uint32_t row = atomic_fetch_add_explicit(&e->failures, 1, memory_order_relaxed) + 1;
     if (h->passive.consecutive == 0 || row < (uint64_t)h->passive.consecutive)
         return;
-    if (atomic_load_explicit(&e->ejected_until, memory_order_relaxed) > now || !may_eject(c, &h->passive, now))
+    if (atomic_load_explicit(&e->ejected_until, memory_order_relaxed) > now ||
+        !may_eject(c, &h->passive, now))
         return;
     atomic_store_explicit(&e->failures, 0, memory_order_relaxed);
     eject(c, e, &h->passive, now);

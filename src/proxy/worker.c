@@ -1,4 +1,5 @@
-/* Worker threads: start, adopting worlds, the once-a-second tick, draining, and the memory of exchanges. */
+/* Worker threads: start, adopting worlds, the once-a-second tick, draining, and the memory of
+ * exchanges. */
 #include "proxy/worker.h"
 
 #include "base/clock.h"
@@ -93,7 +94,8 @@ static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
         struct worker_listener *l = CONTAINER_OF(it, struct worker_listener, link);
         bool stays = false;
         for (size_t i = 0; i < r->n_listeners && !stays; i++)
-            stays = !l->removed && str_eq(r->listeners[i].conf->name, l->name) && r->listeners[i].socket == l->runtime->socket;
+            stays = !l->removed && str_eq(r->listeners[i].conf->name, l->name) &&
+                    r->listeners[i].socket == l->runtime->socket;
         if (!stays && !l->removed)
             worker_listener_remove(l, now + w->p->conf.drain.ns);
     }
@@ -109,7 +111,8 @@ static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
     }
 }
 
-/* Runs on the worker's thread; the main thread waits in proxy_reload until every worker has done it, so p->bound is stable. */
+/* Runs on the worker's thread; the main thread waits in proxy_reload until every worker has done
+ * it, so p->bound is stable. */
 static void adopt(struct task *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, adopt);
@@ -150,7 +153,8 @@ static void tick_listeners(struct worker *w, int64_t now)
         struct worker_listener *l = CONTAINER_OF(it, struct worker_listener, link);
         if (!l->removed)
             continue;
-        /* Half of the time is for clients to come back and be told; after it an idle connection is let go. */
+        /* Half of the time is for clients to come back and be told; after it an idle connection is
+         * let go. */
         if (now >= l->drain_deadline - w->p->conf.drain.ns / 2)
             http_server_close_idle(&l->http);
         if (now >= l->drain_deadline) {
@@ -179,9 +183,11 @@ static void on_tick(struct timer *t)
 static void on_turn(void *arg)
 {
     struct worker *w = arg;
-    atomic_store_explicit(&w->turns, atomic_load_explicit(&w->turns, memory_order_relaxed) + 1, memory_order_release);
+    atomic_store_explicit(&w->turns, atomic_load_explicit(&w->turns, memory_order_relaxed) + 1,
+                          memory_order_release);
     log_buffer_turn(w->log);
-    if (UNLIKELY(atomic_load_explicit(&w->p->drain_requested, memory_order_relaxed)) && !w->draining) {
+    if (UNLIKELY(atomic_load_explicit(&w->p->drain_requested, memory_order_relaxed)) &&
+        !w->draining) {
         begin_drain(w);
         timer_set(w->loop, &w->tick, loop_now(w->loop) + 1);
     }

@@ -10,26 +10,28 @@ struct proxy;
 struct log_buffer;
 struct runtime_listener;
 
-/* A worker's hold on a world: requests count here without atomics; the world goes when the count is 0 and a newer one is current. */
+/* A worker's hold on a world: requests count here without atomics; the world goes when the count is
+ * 0 and a newer one is current. */
 struct world_pin {
     struct world *world;
     struct runtime *runtime;
     struct list link;
     uint32_t users;
 };
-/* A listening socket of this worker and the connections it accepted. Lives across reloads while gateway/listener and address stay. */
+/* A listening socket of this worker and the connections it accepted. Lives across reloads while
+ * gateway/listener and address stay. */
 struct worker_listener {
     struct list link;
     struct worker *w;
     struct watch watch;
     int fd;
-    struct http_server http; /* for http and https */
-    const struct listener *conf;             /* in the current world; NULL once removed (draining) */
-    const struct runtime_listener *runtime;  /* TLS context, metric series */
-    struct world_pin *conf_pin;              /* keeps conf alive; this listener counts as one user */
-    struct list raw;                         /* l4.c's connections */
+    struct http_server http;                /* for http and https */
+    const struct listener *conf;            /* in the current world; NULL once removed (draining) */
+    const struct runtime_listener *runtime; /* TLS context, metric series */
+    struct world_pin *conf_pin;             /* keeps conf alive; this listener counts as one user */
+    struct list raw;                        /* l4.c's connections */
     uint32_t n_raw;
-    struct str name;                         /* owned copy */
+    struct str name; /* owned copy */
     int64_t drain_deadline;
     bool removed;
 };
@@ -47,17 +49,17 @@ struct worker {
     struct list listeners;
     struct list pins;
     struct world_pin *current;
-    struct map pools;   /* key → struct pool */
-    struct map views;   /* cluster name → struct cluster_view */
+    struct map pools; /* key → struct pool */
+    struct map views; /* cluster name → struct cluster_view */
     struct exchange *spare[EXCHANGE_SPARE];
     uint32_t n_spare;
-    uint32_t active;    /* exchanges and raw connections */
+    uint32_t active; /* exchanges and raw connections */
     struct log_buffer *log;
     struct series_slot *series; /* SERIES_CACHE entries, cleared at every swap */
     struct task adopt;
-    struct timer tick;  /* once a second: pools, drain deadlines, watchdog */
-    _Atomic uint64_t adopted;  /* generation this worker runs */
-    _Atomic uint64_t turns;    /* for quiescence and the watchdog */
+    struct timer tick;        /* once a second: pools, drain deadlines, watchdog */
+    _Atomic uint64_t adopted; /* generation this worker runs */
+    _Atomic uint64_t turns;   /* for quiescence and the watchdog */
     _Atomic uint32_t connections;
     bool draining;
     int64_t drain_deadline;
@@ -74,12 +76,14 @@ bool worker_overloaded(const struct worker *w); /* memory or connection limit: s
 
 /* listener.c */
 struct worker_listener *worker_listener_open(struct worker *w, const struct listener *conf, int fd);
-void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin, const struct listener *conf, const struct runtime_listener *rt);
+void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin,
+                           const struct listener *conf, const struct runtime_listener *rt);
 void worker_listener_remove(struct worker_listener *l, int64_t deadline);
 bool worker_listener_idle(const struct worker_listener *l);
 void worker_listener_free(struct worker_listener *l);
 
-void listener_count_raw(struct worker_listener *l, int by); /* l4.c's connections in the listener's counts */
+void listener_count_raw(struct worker_listener *l,
+                        int by); /* l4.c's connections in the listener's counts */
 void worker_fini(struct worker *w);
 
 /* l4.c: raw TCP, TLS terminated to TCP, TLS passthrough. Takes fd over. */

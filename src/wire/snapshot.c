@@ -1,9 +1,10 @@
-/* The snapshot file: all resources of a world in one sealed piece, laid out so that a mapping of it is used in place. Pure.
+/* The snapshot file: all resources of a world in one sealed piece, laid out so that a mapping of it
+   is used in place. Pure.
 
-     header (64 bytes): magic "WEIRSNAP" | u32 version | u32 count | u64 total bytes | u64 zero | SHA-256 of all that follows the header
-     index (count entries of 64 bytes): u32 type | u32 name length | u64 name offset | u64 offset | u64 length | 32 bytes hash
-     names and payloads, each payload 4-aligned
-   Little endian. Offsets are from the start of the file. */
+     header (64 bytes): magic "WEIRSNAP" | u32 version | u32 count | u64 total bytes | u64 zero |
+   SHA-256 of all that follows the header index (count entries of 64 bytes): u32 type | u32 name
+   length | u64 name offset | u64 offset | u64 length | 32 bytes hash names and payloads, each
+   payload 4-aligned Little endian. Offsets are from the start of the file. */
 #include "crypto/hash.h"
 #include "wire/wire.h"
 
@@ -90,7 +91,8 @@ static const char *read_entry(struct str in, size_t i, struct resource *r)
         return "unknown resource type: made by a newer version?";
     r->type = (uint8_t)type;
     uint64_t at = get_u64(e + 16);
-    if (!inside(in, get_u64(e + 8), get_u32(e + 4), &r->name) || !inside(in, at, get_u64(e + 24), &r->bytes) || at % 4)
+    if (!inside(in, get_u64(e + 8), get_u32(e + 4), &r->name) ||
+        !inside(in, at, get_u64(e + 24), &r->bytes) || at % 4)
         return "an entry points outside the file";
     memcpy(r->hash, e + 32, 32);
     return NULL;
@@ -121,7 +123,8 @@ static const char *read_all(struct str in, bool verify, struct arena *a, resourc
     return NULL;
 }
 
-bool wire_snapshot_read(struct str in, bool verify, struct arena *a, resource_list *ret, struct errors *e, struct str file)
+bool wire_snapshot_read(struct str in, bool verify, struct arena *a, resource_list *ret,
+                        struct errors *e, struct str file)
 {
     const char *why = read_all(in, verify, a, ret);
     if (!why)

@@ -1,6 +1,6 @@
 /* JSON: what is accepted, where errors point, and that printing reads back. */
-#include "codec/node.h"
 #include "../harness/harness.h"
+#include "codec/node.h"
 
 void unit_json(void);
 

@@ -1,6 +1,6 @@
 /* YAML: scalars, places, limits, what is refused, and that printing reads back. */
-#include "codec/node.h"
 #include "../harness/harness.h"
+#include "codec/node.h"
 
 void unit_yaml(void);
 

@@ -1,0 +1,6 @@
+#!/bin/sh
+# The committed reference is what the binary prints.
+cd "$(dirname "$0")/.." || exit 1
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
+./weir docs --output "$out" && diff -ru docs/reference "$out"
