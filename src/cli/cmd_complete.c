@@ -1,0 +1,90 @@
+/* weir complete: completion for shells, from the command table. */
+#include "cli/command.h"
+#include "schema/schema.h"
+#include <stdio.h>
+
+static void names(const char *separator)
+{
+    for (size_t i = 0; commands[i]; i++)
+        printf("%s%s", i ? separator : "", commands[i]->name);
+}
+
+static void bash(void)
+{
+    printf("_weir() {\n    local cur=${COMP_WORDS[COMP_CWORD]}\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W \"");
+    names(" ");
+    printf("\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; commands[i]; i++) {
+        printf("    %s) local words=\"--help", commands[i]->name);
+        for (const struct option *o = commands[i]->options; o && o->name; o++)
+            printf(" --%s", o->name);
+        printf("\" ;;\n");
+    }
+    printf("    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    "
+           "esac\n}\ncomplete -o filenames -F _weir weir\n");
+}
+
+static void zsh(void)
+{
+    printf("#compdef weir\n_weir() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(");
+    for (size_t i = 0; commands[i]; i++)
+        printf("\n            '%s:%s'", commands[i]->name, commands[i]->summary);
+    printf(")\n        _describe command commands\n        return\n    fi\n    case ${words[2]} in\n");
+    for (size_t i = 0; commands[i]; i++) {
+        printf("    %s) _arguments", commands[i]->name);
+        for (const struct option *o = commands[i]->options; o && o->name; o++)
+            printf(" '--%s%s'", o->name, o->arg ? "=" : "");
+        printf(" '*:file:_files' ;;\n");
+    }
+    printf("    esac\n}\n_weir \"$@\"\n");
+}
+
+static void fish(void)
+{
+    for (size_t i = 0; commands[i]; i++) {
+        const struct command *c = commands[i];
+        printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", c->name, c->summary);
+        for (const struct option *o = c->options; o && o->name; o++)
+            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s\n", c->name, o->name, o->arg ? " -r" : "");
+    }
+}
+
+static int paths(const struct invocation *in)
+{
+    const struct registry_row *row = in->args.n > 1 ? registry_find("kind", in->args.v[1]) : NULL;
+    struct buf b;
+    if (!row)
+        return usage_error(in, "paths needs a kind: weir complete paths Route spec.rules");
+    struct str prefix = in->args.n > 2 ? in->args.v[2] : STR("");
+    if (str_starts(prefix, STR("spec.")))
+        prefix = str_sub(prefix, 5, prefix.n);
+    buf_init(&b, 1 << 20);
+    schema_paths(row->schema, prefix, &b);
+    fwrite(b.p, 1, b.n, stdout);
+    buf_fini(&b);
+    return EXIT_DONE;
+}
+
+static int run(const struct invocation *in)
+{
+    struct str what = in->args.n ? in->args.v[0] : STR("");
+    if (str_eq(what, STR("bash")))
+        bash();
+    else if (str_eq(what, STR("zsh")))
+        zsh();
+    else if (str_eq(what, STR("fish")))
+        fish();
+    else if (str_eq(what, STR("paths")))
+        return paths(in);
+    else
+        return usage_error(in, "give bash, zsh, fish or paths");
+    return EXIT_DONE;
+}
+
+const struct command cmd_complete = {
+    .name = "complete",
+    .args = "bash|zsh|fish|paths KIND [PREFIX]",
+    .summary = "Prints completion for a shell, or the field paths of a kind.",
+    .doc = "Example:\n  source <(weir complete bash)",
+    .run = run,
+};

@@ -1,0 +1,113 @@
+/* weir docs: the reference, printed from the tables that the program itself runs by. */
+#include "cli/command.h"
+#include "io/file.h"
+#include "schema/schema.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { PAGE_MAX = 16 << 20 };
+
+static void kinds_page(struct buf *b)
+{
+    size_t n;
+    const struct registry_row *rows = registry_rows("kind", &n);
+    buf_str(b, STR("# Kinds\n\nEvery document has `apiVersion: weir/v1`, `kind`, `metadata: { name }` and `spec`. `${NAME}` in a value is taken "
+                   "from the environment; `$${` is a literal `${`.\n\n"));
+    for (size_t i = 0; i < n; i++)
+        schema_markdown(rows[i].schema, 2, b);
+}
+
+static void policies_page(struct buf *b)
+{
+    size_t n;
+    const struct registry_row *rows = registry_rows("policy", &n);
+    buf_str(b, STR("# Policy sections\n\nThey stand beside `target` in the spec of a Policy and are merged field by field; the most specific target "
+                   "wins.\n\n"));
+    for (size_t i = 0; i < n; i++)
+        schema_markdown(rows[i].schema, 2, b);
+}
+
+static void cli_page(struct buf *b)
+{
+    buf_str(b, STR("# Commands\n\nExit codes: 0 done, 1 failed, 2 wrong usage.\n"));
+    for (size_t i = 0; commands[i]; i++) {
+        const struct command *c = commands[i];
+        buf_fmt(b, "\n## weir %s%s%s\n\n%s\n", c->name, c->args ? " " : "", c->args ? c->args : "", c->summary);
+        for (const struct option *o = c->options; o && o->name; o++)
+            buf_fmt(b, "%s- `--%s%s%s`: %s%s.\n", o == c->options ? "\n" : "", o->name, o->arg ? " " : "", o->arg ? o->arg : "", o->doc,
+                    o->many ? "; may be repeated" : "");
+        if (c->doc)
+            buf_fmt(b, "\n```\n%s\n```\n", c->doc);
+    }
+}
+
+static void schema_page(struct buf *b)
+{
+    struct arena a;
+    size_t n;
+    const struct registry_row *rows = registry_rows("kind", &n);
+    arena_init(&a, 0, 0);
+    struct node *root = node_new(&a, NODE_MAP), *defs = node_new(&a, NODE_MAP);
+    node_map_set(&a, root, STR("$schema"), node_string(&a, STR("https://json-schema.org/draft/2020-12/schema")));
+    for (size_t i = 0; i < n; i++)
+        node_map_set(&a, defs, str_from(rows[i].key), schema_json_schema(rows[i].schema, &a));
+    node_map_set(&a, root, STR("$defs"), defs);
+    json_print(root, 2, b);
+    buf_char(b, '\n');
+    arena_fini(&a);
+}
+
+static const struct page {
+    const char *file;
+    void (*write)(struct buf *b);
+} pages[] = { { "kinds.md", kinds_page }, { "policies.md", policies_page }, { "cli.md", cli_page }, { "weir.schema.json", schema_page } };
+
+static int write_pages(const char *dir)
+{
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        char path[4096];
+        struct buf b;
+        buf_init(&b, PAGE_MAX);
+        pages[i].write(&b);
+        int n = snprintf(path, sizeof(path), "%s/%s", dir, pages[i].file);
+        bool ok = n > 0 && (size_t)n < sizeof(path) && file_replace(path, buf_view(&b), 0644);
+        buf_fini(&b);
+        if (!ok) {
+            fprintf(stderr, "weir docs: cannot write %s: %s\n", path, strerror(errno));
+            return EXIT_FAILED;
+        }
+    }
+    return EXIT_DONE;
+}
+
+static int run(const struct invocation *in)
+{
+    const char *dir = invocation_option(in, "output");
+    struct buf b;
+    if (dir)
+        return write_pages(dir);
+    buf_init(&b, PAGE_MAX);
+    if (in->args.n == 0) {
+        kinds_page(&b);
+        policies_page(&b);
+        cli_page(&b);
+    }
+    for (size_t i = 0; i < in->args.n; i++) {
+        const struct registry_row *row = registry_find("kind", in->args.v[i]);
+        row = row ? row : registry_find("policy", in->args.v[i]);
+        if (!row) {
+            buf_fini(&b);
+            return usage_error(in, "nothing is called '%.*s'; 'weir docs' prints all", STR_FMT(in->args.v[i]));
+        }
+        schema_markdown(row->schema, 1, &b);
+    }
+    fwrite(b.p, 1, b.n, stdout);
+    buf_fini(&b);
+    return EXIT_DONE;
+}
+
+static const struct option options[] = { { "output", 'o', "DIR", "Writes all reference pages and the JSON Schema into DIR" }, { NULL } };
+const struct command cmd_docs = {
+    .name = "docs", .args = "[KIND|SECTION...]", .summary = "Prints the reference of kinds, policies and commands.", .options = options, .run = run
+};
