@@ -11,7 +11,9 @@ static void names(const char *separator)
 
 static void bash(void)
 {
-    printf("_weir() {\n    local cur=${COMP_WORDS[COMP_CWORD]}\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W \"");
+    printf(
+        "_weir() {\n    local cur=${COMP_WORDS[COMP_CWORD]}\n    if [ \"$COMP_CWORD\" -eq 1 ]; "
+        "then\n        COMPREPLY=($(compgen -W \"");
     names(" ");
     printf("\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; commands[i]; i++) {
@@ -20,16 +22,20 @@ static void bash(void)
             printf(" --%s", o->name);
         printf("\" ;;\n");
     }
-    printf("    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    "
-           "esac\n}\ncomplete -o filenames -F _weir weir\n");
+    printf(
+        "    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n "
+        "   *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    "
+        "esac\n}\ncomplete -o filenames -F _weir weir\n");
 }
 
 static void zsh(void)
 {
-    printf("#compdef weir\n_weir() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(");
+    printf(
+        "#compdef weir\n_weir() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(");
     for (size_t i = 0; commands[i]; i++)
         printf("\n            '%s:%s'", commands[i]->name, commands[i]->summary);
-    printf(")\n        _describe command commands\n        return\n    fi\n    case ${words[2]} in\n");
+    printf(
+        ")\n        _describe command commands\n        return\n    fi\n    case ${words[2]} in\n");
     for (size_t i = 0; commands[i]; i++) {
         printf("    %s) _arguments", commands[i]->name);
         for (const struct option *o = commands[i]->options; o && o->name; o++)
@@ -45,7 +51,8 @@ static void fish(void)
         const struct command *c = commands[i];
         printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", c->name, c->summary);
         for (const struct option *o = c->options; o && o->name; o++)
-            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s\n", c->name, o->name, o->arg ? " -r" : "");
+            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s\n", c->name,
+                   o->name, o->arg ? " -r" : "");
     }
 }
 

@@ -12,7 +12,8 @@ static void kinds_page(struct buf *b)
 {
     size_t n;
     const struct registry_row *rows = registry_rows("kind", &n);
-    buf_str(b, STR("# Kinds\n\nEvery document has `apiVersion: weir/v1`, `kind`, `metadata: { name }` and `spec`. `${NAME}` in a value is taken "
+    buf_str(b, STR("# Kinds\n\nEvery document has `apiVersion: weir/v1`, `kind`, `metadata: { name "
+                   "}` and `spec`. `${NAME}` in a value is taken "
                    "from the environment; `$${` is a literal `${`.\n\n"));
     for (size_t i = 0; i < n; i++)
         schema_markdown(rows[i].schema, 2, b);
@@ -22,7 +23,8 @@ static void policies_page(struct buf *b)
 {
     size_t n;
     const struct registry_row *rows = registry_rows("policy", &n);
-    buf_str(b, STR("# Policy sections\n\nThey stand beside `target` in the spec of a Policy and are merged field by field; the most specific target "
+    buf_str(b, STR("# Policy sections\n\nThey stand beside `target` in the spec of a Policy and "
+                   "are merged field by field; the most specific target "
                    "wins.\n\n"));
     for (size_t i = 0; i < n; i++)
         schema_markdown(rows[i].schema, 2, b);
@@ -33,9 +35,11 @@ static void cli_page(struct buf *b)
     buf_str(b, STR("# Commands\n\nExit codes: 0 done, 1 failed, 2 wrong usage.\n"));
     for (size_t i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
-        buf_fmt(b, "\n## weir %s%s%s\n\n%s\n", c->name, c->args ? " " : "", c->args ? c->args : "", c->summary);
+        buf_fmt(b, "\n## weir %s%s%s\n\n%s\n", c->name, c->args ? " " : "", c->args ? c->args : "",
+                c->summary);
         for (const struct option *o = c->options; o && o->name; o++)
-            buf_fmt(b, "%s- `--%s%s%s`: %s%s.\n", o == c->options ? "\n" : "", o->name, o->arg ? " " : "", o->arg ? o->arg : "", o->doc,
+            buf_fmt(b, "%s- `--%s%s%s`: %s%s.\n", o == c->options ? "\n" : "", o->name,
+                    o->arg ? " " : "", o->arg ? o->arg : "", o->doc,
                     o->many ? "; may be repeated" : "");
         if (c->doc)
             buf_fmt(b, "\n```\n%s\n```\n", c->doc);
@@ -49,7 +53,8 @@ static void schema_page(struct buf *b)
     const struct registry_row *rows = registry_rows("kind", &n);
     arena_init(&a, 0, 0);
     struct node *root = node_new(&a, NODE_MAP), *defs = node_new(&a, NODE_MAP);
-    node_map_set(&a, root, STR("$schema"), node_string(&a, STR("https://json-schema.org/draft/2020-12/schema")));
+    node_map_set(&a, root, STR("$schema"),
+                 node_string(&a, STR("https://json-schema.org/draft/2020-12/schema")));
     for (size_t i = 0; i < n; i++)
         node_map_set(&a, defs, str_from(rows[i].key), schema_json_schema(rows[i].schema, &a));
     node_map_set(&a, root, STR("$defs"), defs);
@@ -61,7 +66,10 @@ static void schema_page(struct buf *b)
 static const struct page {
     const char *file;
     void (*write)(struct buf *b);
-} pages[] = { { "kinds.md", kinds_page }, { "policies.md", policies_page }, { "cli.md", cli_page }, { "weir.schema.json", schema_page } };
+} pages[] = { { "kinds.md", kinds_page },
+              { "policies.md", policies_page },
+              { "cli.md", cli_page },
+              { "weir.schema.json", schema_page } };
 
 static int write_pages(const char *dir)
 {
@@ -98,7 +106,8 @@ static int run(const struct invocation *in)
         row = row ? row : registry_find("policy", in->args.v[i]);
         if (!row) {
             buf_fini(&b);
-            return usage_error(in, "nothing is called '%.*s'; 'weir docs' prints all", STR_FMT(in->args.v[i]));
+            return usage_error(in, "nothing is called '%.*s'; 'weir docs' prints all",
+                               STR_FMT(in->args.v[i]));
         }
         schema_markdown(row->schema, 1, &b);
     }
@@ -107,7 +116,12 @@ static int run(const struct invocation *in)
     return EXIT_DONE;
 }
 
-static const struct option options[] = { { "output", 'o', "DIR", "Writes all reference pages and the JSON Schema into DIR" }, { NULL } };
-const struct command cmd_docs = {
-    .name = "docs", .args = "[KIND|SECTION...]", .summary = "Prints the reference of kinds, policies and commands.", .options = options, .run = run
+static const struct option options[] = {
+    { "output", 'o', "DIR", "Writes all reference pages and the JSON Schema into DIR" }, { NULL }
 };
+const struct command cmd_docs = { .name = "docs",
+                                  .args = "[KIND|SECTION...]",
+                                  .summary =
+                                      "Prints the reference of kinds, policies and commands.",
+                                  .options = options,
+                                  .run = run };

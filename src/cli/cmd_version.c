@@ -12,5 +12,8 @@ static int run(const struct invocation *in)
     return EXIT_DONE;
 }
 
-static const struct option options[] = { { "output", 'o', "FORMAT", "json, or text (the default)" }, { NULL } };
-const struct command cmd_version = { .name = "version", .summary = "Prints the version.", .options = options, .run = run };
+static const struct option options[] = { { "output", 'o', "FORMAT", "json, or text (the default)" },
+                                         { NULL } };
+const struct command cmd_version = {
+    .name = "version", .summary = "Prints the version.", .options = options, .run = run
+};
