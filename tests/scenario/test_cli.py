@@ -93,8 +93,8 @@ def test_error_kinds(env):
     expect(env, GOOD.replace("prefix: /api", "regex: \"(\""), (20, None))
     expect(env, GOOD.replace("127.0.0.1:0", "127.0.0.1:99999"), (6, None, "99999"))
     expect(env, GOOD.replace("metadata: {name: shop}\nspec: {end", "spec: {end"), (8, None, "name"))
-    expect(env, GOOD + "---\n" + GOOD.split("---\n")[1], (23, None, "shop"))
-    expect(env, GOOD + "---\nfoo: [\n", (23, None), name="syntax.yaml")
+    expect(env, GOOD + "---\n" + GOOD.split("---\n")[1], (25, None, "shop", "10"))
+    expect(env, GOOD + "---\nfoo: [\n", (24, None), name="syntax.yaml")
     expect(env, GOOD + "a: &x b\n", name="anchor.yaml")
 
 
