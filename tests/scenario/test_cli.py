@@ -1,12 +1,10 @@
 """The command line: exit codes, error texts with file, line and column, help, check, explain, compile, echo."""
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
 
-from peers import H1Client
 from weirlib import Weir, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, split, until
 
 GOOD = """\
@@ -245,25 +243,6 @@ def test_up_with_an_address_in_use_is_1(env):
     same(code, 1)
     assert address in err, err
     s.close()
-
-
-def test_echo(env):
-    """A test upstream that says what it received."""
-    p = subprocess.Popen([env.binary, "echo", "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(env.path("echo.err"), "wb"), cwd=env.folder)
-    env.cleanups.append(lambda: p.poll() is None and p.kill())
-    text = until(lambda: re.search(r"127\.0\.0\.1:(\d+)", open(env.path("echo.err"), encoding="utf-8").read()), "its address")
-    c = H1Client(split(text.group(0)))
-    env.clients.append(c)
-    r = c.ask("POST", "/some/path?q=1", [("X-Mine", "yes")], body=b"hello")
-    same((r.status, r.header("content-type").split(";")[0]), (200, "application/json"))
-    said = json.loads(r.body)
-    flat = json.dumps(said)
-    for part in ("POST", "/some/path", "yes", "hello"):
-        assert part in flat, flat
-    same(c.ask("GET", "/").status, 200)
-    c.close()
-    p.send_signal(signal.SIGTERM)
-    same(p.wait(10), 0)
 
 
 def test_output_to_a_closed_pipe(env):

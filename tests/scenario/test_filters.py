@@ -54,6 +54,36 @@ def test_rate_limit_by_header(env):
         same([c.ask("GET", "/", [("X-Api-Key", key)]).status for _ in range(3)], [200, 200, 429], key)
 
 
+def test_rate_limit_key_for_all(env):
+    """by: all counts everyone together, by: clientAddress each address."""
+    def statuses(key, n):
+        w = env.weir(simple(env.upstream(), more=[edge_policy(rateLimit={"requests": 2, "window": "60s", "key": key}, trust={"proxies": ["127.0.0.0/8"]})]))
+        c = env.client(w.addr())
+        return [c.ask("GET", "/", [("X-Forwarded-For", "198.51.100.%d" % i)]).status for i in range(n)]
+
+    same(statuses({"by": "all"}, 3), [200, 200, 429])
+    same(statuses({"by": "clientAddress"}, 3), [200, 200, 200])
+
+
+def test_rate_limit_dry_run(env):
+    up = env.upstream()
+    w = env.weir(simple(up, more=[edge_policy(rateLimit={"requests": 1, "window": "60s", "dryRun": True})]))
+    c = env.client(w.addr())
+    same([c.ask().status for _ in range(3)], [200] * 3)
+    same(len(up.requests), 3)
+
+
+def test_rate_limit_with_invented_keys(env):
+    """T31: a client that invents keys cannot make the counters grow."""
+    w = env.weir(simple(env.upstream(), more=[edge_policy(rateLimit={"requests": 1, "window": "60s", "key": {"header": "X-Api-Key"}})]))
+    c = env.client(w.addr())
+    same(c.ask("GET", "/", [("X-Api-Key", "first")]).status, 200)
+    memory = w.rss()
+    for i in range(2000):
+        same(c.ask("GET", "/", [("X-Api-Key", "key-%d" % i)]).status, 200)
+    assert w.rss() - memory < 4 << 20, w.rss() - memory
+
+
 def test_rate_limit_survives_a_reload(env):
     doc = simple(env.upstream(), more=[edge_policy(rateLimit={"requests": 3, "window": "60s"})])
     w = env.weir(doc)
