@@ -74,7 +74,7 @@ static inline void *take(struct arena *a, size_t n, size_t align)
     return p;
 }
 
-static _Noreturn void out_of_memory(struct arena *a)
+_Noreturn void arena_oom(struct arena *a)
 {
     if (a->on_oom)
         longjmp(*a->on_oom, 1);
@@ -86,7 +86,7 @@ void *arena_alloc(struct arena *a, size_t n)
 {
     void *p = take(a, n, 16);
     if (!p)
-        out_of_memory(a);
+        arena_oom(a);
     return memset(p, 0, n);
 }
 
@@ -94,7 +94,7 @@ void *arena_alloc_array(struct arena *a, size_t n, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
-        out_of_memory(a);
+        arena_oom(a);
     return arena_alloc(a, bytes);
 }
 
@@ -143,7 +143,7 @@ struct str arena_str(struct arena *a, struct str s)
 {
     char *p = take(a, s.n + 1, 1);
     if (!p)
-        out_of_memory(a);
+        arena_oom(a);
     if (s.n)
         memcpy(p, s.p, s.n);
     p[s.n] = 0;
@@ -169,7 +169,7 @@ struct str arena_vfmt(struct arena *a, const char *fmt, va_list ap)
         char *p = take(a, (size_t)n + 1, 1);
         if (!p) {
             va_end(again);
-            out_of_memory(a);
+            arena_oom(a);
         }
         vsnprintf(p, (size_t)n + 1, fmt, again);
         s.p = p;

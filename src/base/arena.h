@@ -29,6 +29,9 @@ struct str arena_try_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3
 struct str arena_str(struct arena *a, struct str s);   /* copy, NUL after it */
 const char *arena_cstr(struct arena *a, struct str s); /* NUL-terminated copy */
 struct str arena_fmt(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* What arena_alloc does when it cannot: for callers that ran out of memory elsewhere on its behalf.
+ */
+_Noreturn void arena_oom(struct arena *a);
 struct str arena_vfmt(struct arena *a, const char *fmt, va_list ap);
 #define ARENA_NEW(a, T)      ((T *)arena_alloc((a), sizeof(T)))
 #define ARENA_ARRAY(a, T, n) ((T *)arena_alloc_array((a), (n), sizeof(T)))

@@ -1,6 +1,8 @@
 /* Open addressing with linear probing; deleting shifts back, so there are no tombstones. */
 #include "base/map.h"
 #include "base/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 void map_fini(struct map *m)
 {
@@ -50,6 +52,14 @@ bool map_put(struct map *m, struct str key, void *value)
     *s = (struct map_slot){ key, hash, value };
     m->n++;
     return true;
+}
+
+void map_need(struct map *m, struct str key, void *value)
+{
+    if (map_put(m, key, value))
+        return;
+    fputs("weir: out of memory\n", stderr);
+    exit(1);
 }
 
 bool map_del(struct map *m, struct str key)

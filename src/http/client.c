@@ -101,6 +101,9 @@ static void on_close(struct conn *c, enum io_err e)
     struct client *cl = client_of_conn(c);
     const char *why = cl->why;
     enum http_error he = cl->err ? (enum http_error)cl->err : http_error_of_io(e);
+    if (cl->opened) /* out of every list before its streams hear of it: their retries must not come
+                       back here */
+        client_end(cl, he, why);
     if (cl->h2)
         h2_client_closed(cl, e);
     else

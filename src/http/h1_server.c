@@ -312,6 +312,11 @@ static void finish_task(struct task *t)
     if (!st || conn_closing(&sc->c))
         return;
     if (st->tunnel) {
+        if (sc->in) { /* what came before the 101 */
+            consume_stash(sc);
+            if (conn_closing(&sc->c))
+                return;
+        }
         if (st->in.state == H1_IN_DONE && st->out.state == H1_OUT_DONE)
             conn_close(&sc->c, (struct dur){ 0 });
         return;
@@ -459,6 +464,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
         start_tunnel(st);
         f.connection = "upgrade";
         h1_write_response(&sc->c, m, &f);
+        loop_defer(sc->c.loop, &sc->task);
         return;
     }
     choose_framing(st, m, end, &f);
@@ -529,16 +535,18 @@ static void op_pause(struct http_stream *s, bool on)
 static void op_abort(struct http_stream *s, enum http_error why)
 {
     struct h1_server_stream *st = stream_of(s);
-    (void)why;
+    struct conn *c = &st->sc->c;
     st->silent = true;
-    if (conn_closing(&st->sc->c))
+    if (conn_closing(c))
         return;
     /* A framed answer that stops short is seen as such; one that ends with the connection must be
-     * reset instead. */
-    if (st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED)
-        conn_close(&st->sc->c, (struct dur){ 0 });
+     * reset instead, and one that nobody reads cannot be flushed. */
+    bool framed = st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED;
+    bool unread = why == HTTP_ERR_TIMEOUT && !conn_writable(c);
+    if (framed && !unread)
+        conn_close(c, (struct dur){ 0 });
     else
-        conn_abort(&st->sc->c, IO_OTHER);
+        conn_abort(c, IO_OTHER);
 }
 
 static struct conn *op_conn(struct http_stream *s)

@@ -472,7 +472,6 @@ bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32
     }
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_max_outbound_ack(opt, 500);
-    nghttp2_option_set_no_closed_streams(opt, 1);
     int r = server ? nghttp2_session_server_new2(&h->ng, cb, h, opt)
                    : nghttp2_session_client_new2(&h->ng, cb, h, opt);
     nghttp2_option_del(opt);

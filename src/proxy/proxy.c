@@ -141,7 +141,8 @@ void proxy_wake_workers(struct proxy *p)
 static bool all_adopted(const struct proxy *p, uint64_t generation)
 {
     for (unsigned i = 0; i < p->n_workers; i++)
-        if (atomic_load_explicit(&p->workers[i].adopted, memory_order_acquire) != generation)
+        if (!atomic_load_explicit(&p->workers_ended[i], memory_order_acquire) &&
+            atomic_load_explicit(&p->workers[i].adopted, memory_order_acquire) != generation)
             return false;
     return true;
 }
@@ -302,9 +303,22 @@ static void on_signal(void *arg, int signo)
 {
     struct proxy *p = arg;
     if (signo == SIGHUP)
-        do_reload(p);
+        p->reload_wanted =
+            true; /* done between turns: waiting for the workers turns this loop itself */
     else if (signo == SIGTERM || signo == SIGINT)
         begin_drain(p);
+}
+
+static void on_turn(void *arg)
+{
+    struct proxy *p = arg;
+    if (!p->reload_wanted)
+        return;
+    p->reload_wanted = false;
+    if (p->draining)
+        LOG_INFO("not reloaded", LC("why", "draining"));
+    else
+        do_reload(p);
 }
 
 static bool workers_ended(const struct proxy *p)
@@ -411,7 +425,7 @@ int proxy_run(struct proxy *p)
              LC("hash", world_hash(first->world)));
     timer_init(&p->tick, on_tick);
     timer_set(p->loop, &p->tick, loop_now(p->loop) + 200 * NS_PER_MS);
-    loop_run(p->loop, NULL, NULL);
+    loop_run(p->loop, on_turn, p);
     for (unsigned i = 0; i < p->n_workers; i++)
         thread_join(&p->workers[i].thread);
     p->running = false;

@@ -78,7 +78,7 @@ struct proxy {
     struct timer tick;
     struct reload_status reload;
     int64_t started_wall;
-    bool running, draining;
+    bool running, draining, reload_wanted;
     int exit_code;
     int64_t drain_deadline;
     _Atomic uint32_t shed, connections;

@@ -31,7 +31,7 @@ void *shared_get(struct str key, size_t size, void (*init)(void *p))
         s->refs = 1;
         if (init)
             init(s->data);
-        CHECK(map_put(&table, s->key, s));
+        map_need(&table, s->key, s);
     }
     pthread_mutex_unlock(&lock);
     return s->data;

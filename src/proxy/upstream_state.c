@@ -26,7 +26,7 @@ struct cluster_state *cluster_state_get(struct str name)
         return s;
     s = NEW(struct cluster_state);
     s->name = copy(name);
-    CHECK(map_put(&clusters, s->name, s));
+    map_need(&clusters, s->name, s);
     return s;
 }
 
@@ -44,7 +44,7 @@ struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *
     e->key = copy(k);
     e->address = str_sub(e->key, e->key.n - n, e->key.n);
     e->addr = *a;
-    CHECK(map_put(&endpoints, e->key, e));
+    map_need(&endpoints, e->key, e);
     return e;
 }
 
