@@ -123,6 +123,27 @@ static struct h2_stream *find(struct h2 *h, int32_t id)
 }
 
 /* ---- callbacks: reading ---- */
+/* RFC 9113 section 5.1.1: ids only go up, and one that was passed over can never be opened. nghttp2
+   takes it for a late frame of a closed stream; those have been opened lately. */
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
+{
+    const struct h2 *h = user;
+    uint32_t n = h->n_opened < H2_OPENED ? h->n_opened : H2_OPENED;
+    int32_t oldest = INT32_MAX, newest = 0;
+    if (!h->sc || hd->type != NGHTTP2_HEADERS || n == 0)
+        return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (h->opened[i] == hd->stream_id)
+            return 0;
+        oldest = h->opened[i] < oldest ? h->opened[i] : oldest;
+        newest = h->opened[i] > newest ? h->opened[i] : newest;
+    }
+    bool known_past = h->n_opened > H2_OPENED && hd->stream_id < oldest;
+    if (hd->stream_id < newest && !known_past)
+        nghttp2_session_terminate_session(ng, NGHTTP2_PROTOCOL_ERROR);
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *user)
 {
     struct h2 *h = user;
@@ -134,6 +155,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
     if (!st)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(ng, f->hd.stream_id, st);
+    h->opened[h->n_opened++ % H2_OPENED] = f->hd.stream_id;
     if (h->sc)
         server_arm(h->sc, h->sc->srv->conf.header);
     return 0;
@@ -445,6 +467,7 @@ static nghttp2_session_callbacks *callbacks_make(void)
     nghttp2_session_callbacks *cb;
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);

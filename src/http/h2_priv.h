@@ -19,6 +19,7 @@ enum {
         256 *
         1024, /* header bytes of one head, decoded, before the connection is given up as abuse */
     H2_SPARE = 16,
+    H2_OPENED = 32,
 };
 struct h2_budget { /* a bucket of tokens: what a peer may do without asking for anything */
     int64_t last;
@@ -72,6 +73,8 @@ struct h2 {
     struct h2_budget control, resets;
     uint32_t head_limit, header_limit;
     int32_t goaway_id;
+    int32_t opened[H2_OPENED]; /* a ring of the ids last opened, to know one that was passed over */
+    uint32_t n_opened;
     bool in_block; /* a header block has begun and not ended */
     bool going;    /* GOAWAY sent */
     bool abused;

@@ -105,6 +105,8 @@ static const char *read_all(struct str in, bool verify, struct arena *a, resourc
     if (get_u32(in.p + 8) != VERSION)
         return "a snapshot of another version";
     uint32_t n = get_u32(in.p + 12);
+    if (get_u64(in.p + 24) != 0)
+        return "the reserved part of the head is not empty: the file is damaged";
     if (get_u64(in.p + 16) != in.n || n > COUNT_MAX || n > (in.n - HEADER) / ENTRY)
         return "the file is cut short or too long";
     if (verify) {
