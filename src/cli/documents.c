@@ -55,7 +55,8 @@ static bool read_file(const char *path, struct arena *a, struct buf *docs, struc
     }
     if (!yaml_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, &some, e))
         return false;
-    return some.n == 0 || buf_add(docs, some.v, some.n * sizeof(*some.v));
+    return some.n == 0 || buf_add(docs, some.v, some.n * sizeof(*some.v)) ||
+           fail(e, str_from(path), 0, 0, STR(""), "out of memory");
 }
 
 static bool read_path(struct str path, struct arena *a, struct buf *docs, struct errors *e)

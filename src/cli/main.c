@@ -63,10 +63,8 @@ static int run(const struct command *c, int argc, char **argv)
 {
     struct invocation in = { .command = c };
     struct reader r = { &in, argv, argc, 0 };
-    in.options.v = mem_array((size_t)argc + 1, sizeof(*in.options.v));
-    in.args.v = mem_array((size_t)argc + 1, sizeof(*in.args.v));
-    if (!in.options.v || !in.args.v)
-        return EXIT_FAILED;
+    in.options.v = mem_need(((size_t)argc + 1) * sizeof(*in.options.v));
+    in.args.v = mem_need(((size_t)argc + 1) * sizeof(*in.args.v));
     int code = -1;
     bool only_args = false;
     while (r.at < argc && code < 0) {

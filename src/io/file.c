@@ -38,8 +38,11 @@ static bool read_descriptor(int fd, struct arena *a, size_t max, struct str *ret
         ok = false;
     }
     int err = errno;
-    if (ok)
-        *ret = arena_str(a, buf_view(&b));
+    if (ok) { /* not arena_str: it may leave by a jump, and the buffer would stay behind */
+        *ret = arena_try_str(a, buf_view(&b));
+        ok = ret->p != NULL;
+        err = ok ? err : ENOMEM;
+    }
     buf_fini(&b);
     errno = err;
     return ok;

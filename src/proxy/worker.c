@@ -226,8 +226,11 @@ bool worker_start(struct worker *w, struct proxy *p, unsigned id)
     w->loop = loop_new(id);
     w->log = log_buffer_new(p->log_writer);
     w->series = mem_need(SERIES_CACHE * sizeof(*w->series));
-    if (!w->loop || !w->log)
+    if (!w->loop || !w->log) {
+        mem_free(w->series);
+        w->series = NULL;
         return false;
+    }
     timer_init(&w->tick, on_tick);
     timer_set(w->loop, &w->tick, loop_now(w->loop) + NS_PER_S);
     char name[16];
