@@ -134,8 +134,9 @@ class Weir:
         self.err_path, self.out_path = os.path.join(env.folder, name + ".err"), os.path.join(env.folder, name + ".out")
         self.stopped = False
         self.expect_alerts = False
-        environ = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:exitcode=99:quarantine_size_mb=8", UBSAN_OPTIONS="print_stacktrace=1:exitcode=99",
-                       TSAN_OPTIONS="exitcode=99", **(variables or {}))
+        sanitizers = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=8", "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
+                      "TSAN_OPTIONS": "exitcode=99"}
+        environ = {**sanitizers, **os.environ, **(variables or {})}
         argv = [env.binary, command, *(paths if paths is not None else [self.file]), "--status", "127.0.0.1:0", "--workers", str(workers), *args]
         with open(self.err_path, "wb") as err, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environ, cwd=env.folder)
