@@ -21,6 +21,8 @@ struct echoed { /* one request */
     uint64_t size_left, chunks_left;
     struct dur interval;
     bool websocket, waiting, streaming;
+    bool fragmented; /* a message has begun and not ended */
+    bool ws_over;    /* closed by us: nothing more is read */
 };
 
 static struct str knob(const struct echoed *x, struct str name)
@@ -219,9 +221,15 @@ static bool echo_frame(struct echoed *x)
         len = 0;
     for (unsigned i = 0; i < extra; i++)
         len = len << 8 | p[2 + i];
-    if (len > FRAME_MAX) {
-        http_stream_abort(x->s, HTTP_ERR_PROTOCOL);
-        x->s->ev->on_close(x->s, HTTP_ERR_PROTOCOL, "");
+    uint8_t opcode = p[0] & 15;
+    bool control = opcode >= 8, final = p[0] & 128;
+    bool bad =
+        !masked || (p[0] & 0x70) || (opcode > 2 && opcode < 8) || opcode > 10 || len > FRAME_MAX;
+    bad |= control ? !final || len > 125 : x->fragmented != (opcode == 0);
+    if (bad) { /* RFC 6455 section 7.4.1: 1002, protocol error */
+        (void)http_send_data(x->s, "\x88\x02\x03\xea", 4);
+        http_send_end(x->s, NULL);
+        x->ws_over = true;
         return false;
     }
     if (n - head < len)
@@ -229,7 +237,9 @@ static bool echo_frame(struct echoed *x)
     char *body = x->ws.p + head;
     for (uint64_t i = 0; masked && i < len; i++)
         body[i] = (char)(body[i] ^ (char)p[head - 4 + (i & 3)]);
-    uint8_t opcode = p[0] & 15, out[10] = { p[0], (uint8_t)(p[1] & 127) };
+    if (!control)
+        x->fragmented = !final;
+    uint8_t out[10] = { p[0], (uint8_t)(p[1] & 127) };
     if (opcode == 9)
         out[0] = (uint8_t)((p[0] & 0xf0) | 10); /* ping: pong */
     memcpy(out + 2, p + 2, extra);
@@ -273,6 +283,8 @@ static void on_data(struct http_stream *s, const char *p, size_t n)
         sha256_add(x->sha, p, n);
         return;
     }
+    if (x->ws_over)
+        return;
     if (!buf_add(&x->ws, p, n)) {
         http_stream_abort(s, HTTP_ERR_MEMORY);
         s->ev->on_close(s, HTTP_ERR_MEMORY, "");

@@ -228,7 +228,12 @@ bool worker_start(struct worker *w, struct proxy *p, unsigned id)
     w->series = mem_need(SERIES_CACHE * sizeof(*w->series));
     if (!w->loop || !w->log) {
         mem_free(w->series);
+        log_buffer_free(w->log);
+        if (w->loop)
+            loop_free(w->loop);
         w->series = NULL;
+        w->log = NULL;
+        w->loop = NULL;
         return false;
     }
     timer_init(&w->tick, on_tick);
