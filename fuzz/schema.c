@@ -22,8 +22,10 @@ struct limit { /* the case of the design notes */
     bool dry_run;
 };
 static const struct field limit_fields[] = {
-    FIELD(struct limit, requests, "requests", "Requests allowed per window.", .flags = F_REQUIRED,
-          .min = 1, .max = 1000000000),
+    /* Not required: an embedded object may be absent, and then its zero would be outside the range.
+     */
+    FIELD(struct limit, requests, "requests", "Requests allowed per window.", .def = "1", .min = 1,
+          .max = 1000000000),
     FIELD(struct limit, window, "window", "Length of the window.", .def = "1s", .min = NS_PER_MS,
           .max = 3600 * NS_PER_S),
     FENUM(struct limit, key, "key", keys, "What is counted.", .def = "clientAddress"),
