@@ -174,12 +174,14 @@ static void round_trip(struct arena *a, const struct all *o)
     struct all again;
     struct schema_print_opts opts = { .secrets = true };
     errors_init(&e, a);
-    for (int all = 0; all < 2; all++) {
-        opts.all = all;
-        const struct node *n = schema_print(&all_schema, o, opts, a);
-        CHECK(schema_parse(&all_schema, n, a, &again, STR(""), &e));
-        CHECK(node_equal(n, schema_print(&all_schema, &again, opts, a)));
-    }
+    const struct node *n = schema_print(&all_schema, o, opts, a);
+    CHECK(schema_parse(&all_schema, n, a, &again, STR(""), &e));
+    CHECK(node_equal(n, schema_print(&all_schema, &again, opts, a)));
+    /* With all, zero values of absent fields are shown too, which need not be in range: for eyes,
+     * not for reading back. */
+    opts.all = true;
+    CHECK(node_equal(schema_print(&all_schema, o, opts, a),
+                     schema_print(&all_schema, &again, opts, a)));
     opts = (struct schema_print_opts){ 0 };
     CHECK(schema_print(&all_schema, o, opts, a)->type == NODE_MAP);
 }

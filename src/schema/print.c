@@ -161,7 +161,7 @@ static void object_print(const struct schema *s, const char *obj, struct schema_
             continue;
         }
         struct node *n = value_print(f, at, o, a);
-        if (!n || (!o.all && !(f->flags & F_REQUIRED) && is_default(s, f, at, n, a)))
+        if (!n || ((!o.all || s->one_of) && !(f->flags & F_REQUIRED) && is_default(s, f, at, n, a)))
             continue;
         if (f->type == T_STR && s->one_of && is_default(s, f, at, n, a))
             continue; /* even with all: two would not read back */
