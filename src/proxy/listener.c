@@ -30,14 +30,15 @@ static bool over_limit(const struct worker_listener *l)
                l->w->p->max_connections;
 }
 
-/* Sheds before anything is spent on the connection. */
+/* Sheds before anything is spent on the connection. Counted first: whoever has seen the answer finds it
+ * counted. */
 static void shed(struct worker_listener *l, int fd)
 {
+    atomic_fetch_add_explicit(&l->w->p->shed, 1, memory_order_relaxed);
+    metric_add(l->runtime->metrics.shed, l->w->id, 1);
     if (l->conf->protocol == LISTEN_HTTP)
         (void)sys_send(fd, shed_answer, sizeof(shed_answer) - 1);
     (void)sys_close(fd);
-    atomic_fetch_add_explicit(&l->w->p->shed, 1, memory_order_relaxed);
-    metric_add(l->runtime->metrics.shed, l->w->id, 1);
 }
 
 static void accepted(struct worker_listener *l, int fd, const union addr *peer)

@@ -561,8 +561,8 @@ def test_body_cut_by_the_client(env):
     w = env.weir(simple(up))
     for text in ("Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"):
         c = env.client(w.addr())
+        n = len(up.requests) + 1  # counted before the request leaves: it may arrive before the next line runs
         c.send("POST / HTTP/1.1\r\nHost: shop.example\r\n" + text)
-        n = len(up.requests) + 1
         up.wait(n)
         c.close()
     until(lambda: w.service()["activeRequests"] == 0, "requests over")

@@ -98,7 +98,7 @@ def test_rapid_reset(env):
     w, up, c = offend(env, attack, goaway=(11, 0, 1, None))
     mine = [r for r in up.requests if r.target == "/"]
     assert len(mine) < 20000, "%d requests reached the upstream" % len(mine)
-    assert w.metric("weir_listener_abuse_total") >= 1, [k for k in w.metrics() if "abuse" in k]
+    until(lambda: w.metric("weir_listener_abuse_total") >= 1, lambda: "abuse counted: %r" % [k for k in w.metrics() if "abuse" in k])
 
 
 def test_made_you_reset(env):
