@@ -160,6 +160,20 @@ static void begin(struct server_conn *sc, struct http_message *m)
     srv->ev->on_request(srv, &st->s, m, st->in.state == H1_IN_DONE);
 }
 
+/* A first line with nothing of HTTP/1 in it, neither a target nor a version, where HTTP/2 is spoken
+ * too: an invalid preface, and an answer in HTTP/1 would mean nothing to who sent it (RFC 9113
+ * section 3.4). */
+static bool invalid_preface(const struct server_conn *sc, const struct http_message *m,
+                            const char *end)
+{
+    if (sc->requests || !sc->srv->conf.h2 || sc->c.tls || m->target.n == 0 ||
+        str_find(m->target, '/') < m->target.n || str_find(m->target, ':') < m->target.n)
+        return false;
+    const char *version = m->target.p + m->target.n + 1;
+    struct str rest = { version, (size_t)(end - version) };
+    return rest.n > 4 && !str_ieq(str_sub(rest, 0, 4), STR("HTTP")) && m->target.p[0] != '*';
+}
+
 /* Reads a head. Returns the bytes used; 0 when it is not complete. */
 static size_t read_head(struct server_conn *sc, const char *p, size_t n)
 {
@@ -175,7 +189,12 @@ static size_t read_head(struct server_conn *sc, const char *p, size_t n)
     }
     if (r == H1_MORE)
         return 0;
-    reject_parse(sc, r, &m, why);
+    if (r == H1_BAD && invalid_preface(sc, &m, p + n)) {
+        server_conn_event(sc, HTTP_CONN_ABUSE, "neither HTTP/1 nor HTTP/2");
+        conn_close(&sc->c, (struct dur){ 0 });
+    } else {
+        reject_parse(sc, r, &m, why);
+    }
     return n;
 }
 
