@@ -9,7 +9,7 @@ PKGS    := openssl libnghttp2 libpcre2-8 yaml-0.1
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -flto=auto
 CFLAGS_debug   := -Og -g3 -DWEIR_DEBUG
 CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DWEIR_DEBUG
 CFLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DWEIR_DEBUG
@@ -21,7 +21,7 @@ ifeq ($(CI),true)
 WERROR_release := -Werror
 endif
 CFLAGS  := -std=gnu17 -pthread -MMD -MP -Isrc -I$(B) $(WARN) $(WERROR_$(VARIANT)) $(HARDEN) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(EXTRA_CFLAGS)
-LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(filter -fsanitize%,$(subst fuzzer-no-link,,$(CFLAGS_$(VARIANT))))
+LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(filter -O% -flto% -fsanitize%,$(subst fuzzer-no-link,,$(CFLAGS_$(VARIANT))))
 LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
 
 SRC     := $(sort $(shell find src -name '*.c'))

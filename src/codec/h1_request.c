@@ -119,33 +119,33 @@ static inline const char *target_form(struct http_message *m, const char *query)
 
 /* Does Host say the same as the authority of the request target? A port left out is the scheme's;
    CONNECT has no scheme, so there Host must have the port or none. */
-static bool same_authority(const struct http_message *m, struct str host_field, bool *ret_valid)
+static bool same_authority(struct http_message *m, struct str host_field, bool *ret_valid)
 {
-    struct str a, b;
+    struct str b;
     uint16_t pa, pb;
-    *ret_valid = authority_parse(m->authority, &a, &pa) && authority_parse(host_field, &b, &pb);
+    *ret_valid =
+        authority_parse(m->authority, &m->host, &pa) && authority_parse(host_field, &b, &pb);
     if (!*ret_valid)
         return false;
     uint16_t dflt = m->method == METHOD_CONNECT ? pa : m->tls ? 443 : 80;
-    return str_ieq(a, b) && (pa ? pa : dflt) == (pb ? pb : dflt);
+    return str_ieq(m->host, b) && (pa ? pa : dflt) == (pb ? pb : dflt);
 }
 
 static const char *host_field(struct http_message *m, const struct h1_fields *f)
 {
-    struct str host;
     uint16_t port;
     if (f->dup & H1_BIT(HDR_HOST))
         return "more than one Host";
     if (!f->host) {
         if (m->version == HTTP_11)
             return "no Host";
-        return m->authority.n == 0 || authority_parse(m->authority, &host, &port)
+        return m->authority.n == 0 || authority_parse(m->authority, &m->host, &port)
                    ? NULL
                    : "invalid authority";
     }
     struct str value = header_value(f->host);
     if (m->authority.n == 0) {
-        if (!authority_parse(value, &host, &port))
+        if (!authority_parse(value, &m->host, &port))
             return "invalid Host";
         m->authority = value;
         return NULL;

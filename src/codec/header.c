@@ -228,6 +228,26 @@ bool headers_add(struct headers *h, struct str name, struct str value)
     return true;
 }
 
+bool headers_add_own(struct headers *h, enum header_id id, struct str value)
+{
+    if (h->n >= h->cap || value.n > UINT32_MAX)
+        return false;
+    h->v[h->n++] = (struct header){ .name = header_id_name[id].p,
+                                    .value = value.p,
+                                    .value_n = (uint32_t)value.n,
+                                    .name_n = (uint16_t)header_id_name[id].n,
+                                    .id = (uint8_t)id,
+                                    .flags = HDR_F_CHECKED };
+    return true;
+}
+
+void headers_remove_id(struct headers *h, enum header_id id)
+{
+    for (uint32_t i = 0; i < h->n; i++)
+        if (h->v[i].id == id)
+            h->v[i].flags |= HDR_F_REMOVED;
+}
+
 size_t headers_remove(struct headers *h, struct str name)
 {
     size_t removed = 0;

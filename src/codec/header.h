@@ -52,6 +52,8 @@ enum header_id {
 enum header_flags {
     HDR_F_HOP = 1, /* hop-by-hop, framing, or nominated by Connection: never forwarded as it is */
     HDR_F_REMOVED = 2, /* a filter or the proxy removed it */
+    HDR_F_CHECKED =
+        4, /* ours: nothing in it can be read as another field, so writers need not look */
 };
 struct header {
     const char *name, *value; /* name as received (h2: lower case) */
@@ -72,7 +74,11 @@ const struct header *headers_find(const struct headers *h,
                                   struct str name); /* first live one, or NULL */
 const struct header *headers_find_id(const struct headers *h, enum header_id id);
 NODISCARD bool headers_add(struct headers *h, struct str name,
-                           struct str value);              /* slices kept; false when full */
+                           struct str value); /* slices kept; false when full */
+/* A field of the proxy's own: the value must be a constant of the program, or checked already.
+ * Kept, not copied; false when full. */
+NODISCARD bool headers_add_own(struct headers *h, enum header_id id, struct str value);
+void headers_remove_id(struct headers *h, enum header_id id);
 size_t headers_remove(struct headers *h, struct str name); /* marks; returns how many */
 /* Does the comma-separated list value hold token (case-insensitive)? */
 bool header_list_has(struct str value, struct str token);
@@ -86,5 +92,5 @@ static inline struct str header_value(const struct header *h)
 }
 static inline bool header_live(const struct header *h)
 {
-    return h->flags == 0;
+    return (h->flags & (HDR_F_HOP | HDR_F_REMOVED)) == 0;
 }

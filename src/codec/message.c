@@ -300,6 +300,14 @@ static bool inside(const struct mover *v, const char *p, size_t n)
     return (uintptr_t)p >= (uintptr_t)v->lo && (uintptr_t)p + n <= (uintptr_t)v->hi;
 }
 
+static bool headers_inside(const struct mover *v, const struct headers *h)
+{
+    bool in = true;
+    for (const struct header *f = h->v, *end = f + h->n; f < end; f++)
+        in &= inside(v, f->name, f->name_n) & inside(v, f->value, f->value_n);
+    return in;
+}
+
 static void count(struct mover *v, const char *p, size_t n)
 {
     if (n > 0 && !inside(v, p, n))
@@ -336,7 +344,7 @@ static void move_target(struct mover *v, struct http_message *m)
 bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
 {
     struct mover v = { .lo = m->raw.p, .hi = m->raw.p + m->raw.n };
-    struct str *slices[] = { &m->method_text, &m->authority, &m->reason, &m->upgrade };
+    struct str *slices[] = { &m->method_text, &m->authority, &m->host, &m->reason, &m->upgrade };
     if (extra > UINT32_MAX - m->headers.n)
         return false;
     uint32_t cap = m->headers.n + extra;
@@ -345,7 +353,8 @@ bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
     count(&v, m->target.p, m->target.n);
     count(&v, m->path.p, m->path.n);
     count(&v, m->query.p, m->query.n);
-    for (uint32_t i = 0; i < m->headers.n; i++) {
+    bool flat = headers_inside(&v, &m->headers);
+    for (uint32_t i = 0; i < m->headers.n && !flat; i++) {
         count(&v, m->headers.v[i].name, m->headers.v[i].name_n);
         count(&v, m->headers.v[i].value, m->headers.v[i].value_n);
     }
@@ -360,10 +369,16 @@ bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
     for (size_t i = 0; i < ARRAY_LEN(slices); i++)
         slices[i]->p = move(&v, slices[i]->p, slices[i]->n);
     move_target(&v, m);
+    uintptr_t shift = (uintptr_t)bytes - (uintptr_t)m->raw.p;
     for (uint32_t i = 0; i < m->headers.n; i++) {
         hv[i] = m->headers.v[i];
-        hv[i].name = move(&v, hv[i].name, hv[i].name_n);
-        hv[i].value = move(&v, hv[i].value, hv[i].value_n);
+        if (LIKELY(flat)) {
+            hv[i].name = (const char *)((uintptr_t)hv[i].name + shift);
+            hv[i].value = (const char *)((uintptr_t)hv[i].value + shift);
+        } else {
+            hv[i].name = move(&v, hv[i].name, hv[i].name_n);
+            hv[i].value = move(&v, hv[i].value, hv[i].value_n);
+        }
     }
     m->headers = (struct headers){ hv, m->headers.n, cap };
     m->raw = (struct str){ bytes, m->raw.n };

@@ -26,6 +26,7 @@ enum http_body {
 struct http_message {
     struct str method_text; /* requests */
     struct str authority;   /* host[:port], validated; "" only for HTTP/1.0 without Host */
+    struct str host;        /* its host, as authority_parse gives it: set with the authority */
     struct str
         target; /* origin-form: path[?query]; "*" for OPTIONS *; authority-form for CONNECT */
     struct str path, query; /* views of target; query without the '?' */

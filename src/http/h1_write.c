@@ -65,7 +65,8 @@ static void put_u64(struct head *h, uint64_t v)
    be a head of somebody else's choice (T7). */
 static void put_field(struct head *h, const struct header *f)
 {
-    if (!header_name_valid(header_name(f)) || !header_value_valid(header_value(f)))
+    if (!(f->flags & HDR_F_CHECKED) &&
+        (!header_name_valid(header_name(f)) || !header_value_valid(header_value(f))))
         return;
     put(h, f->name, f->name_n);
     PUT(h, ": ");

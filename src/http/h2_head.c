@@ -161,7 +161,9 @@ static const char *common_fields(struct h2_head *hd, struct http_message *m, boo
                 h->flags |= HDR_F_HOP;
         }
     }
-    m->body = end ? BODY_NONE : length ? BODY_LENGTH : BODY_STREAM;
+    /* What describes a body that does not follow promises none, also where END_STREAM comes in a
+     * frame of its own. */
+    m->body = end || informational_length ? BODY_NONE : length ? BODY_LENGTH : BODY_STREAM;
     return NULL;
 }
 
@@ -207,9 +209,8 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
         return "malformed :path";
     message_split_target(m);
     const char *bad = host_field(hd, m);
-    struct str host;
     uint16_t port;
-    if (!bad && !authority_parse(m->authority, &host, &port))
+    if (!bad && !authority_parse(m->authority, &m->host, &port))
         bad = "malformed :authority";
     return bad ? bad : common_fields(hd, m, end, false);
 }

@@ -33,13 +33,31 @@ bool addr_parse(struct str s, union addr *ret)
     return true;
 }
 
+/* Every request says where it came from: inet_ntop goes through printf, a tenth of a request's
+ * work. */
+static size_t print_v4(const uint8_t ip[4], char out[ADDR_TEXT_MAX])
+{
+    char *at = out;
+    for (int i = 0; i < 4; i++) {
+        unsigned v = ip[i];
+        if (v >= 100)
+            *at++ = (char)('0' + v / 100);
+        if (v >= 10)
+            *at++ = (char)('0' + v / 10 % 10);
+        *at++ = (char)('0' + v % 10);
+        *at++ = i < 3 ? '.' : 0;
+    }
+    return (size_t)(at - out) - 1;
+}
+
 size_t addr_print_ip(const union addr *a, char out[ADDR_TEXT_MAX])
 {
-    const void *ip = a->sa.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr : &a->v4.sin_addr;
     out[0] = 0;
-    if (a->sa.sa_family != AF_INET && a->sa.sa_family != AF_INET6)
+    if (a->sa.sa_family == AF_INET)
+        return print_v4((const uint8_t *)&a->v4.sin_addr, out);
+    if (a->sa.sa_family != AF_INET6)
         return 0;
-    CHECK(inet_ntop(a->sa.sa_family, ip, out, ADDR_TEXT_MAX));
+    CHECK(inet_ntop(AF_INET6, &a->v6.sin6_addr, out, ADDR_TEXT_MAX));
     return strlen(out);
 }
 

@@ -48,11 +48,10 @@ static bool grpc_content_type(const struct http_message *m)
 /* The host as routes see it: without port, lower case. */
 static bool set_host(struct exchange *x)
 {
-    struct str host;
-    uint16_t port;
+    struct str host = x->req.host;
     if (x->req.authority.n == 0)
         return true; /* HTTP/1.0 without Host */
-    if (!authority_parse(x->req.authority, &host, &port))
+    if (host.n == 0)
         return false;
     for (size_t i = 0; i < host.n; i++) {
         if (host.p[i] >= 'A' && host.p[i] <= 'Z') {
@@ -65,9 +64,6 @@ static bool set_host(struct exchange *x)
             break;
         }
     }
-    /* "shop.example." names the same host as "shop.example". */
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--;
     x->host = host;
     return true;
 }

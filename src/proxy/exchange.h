@@ -95,6 +95,8 @@ struct exchange {
     struct str request_id;
     struct str tls_version, sni,
         peer_subject; /* for the log: kept because the connection can end first */
+    /* From here on nothing is cleared for a new request: each is set, or counted, before it is
+     * read. */
     struct header resp_headers[EXCHANGE_RESPONSE_HEADERS]; /* from exchange_response_header */
     void *filter_state[EXCHANGE_FILTERS_MAX];
     union addr client;

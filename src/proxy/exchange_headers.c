@@ -38,9 +38,8 @@ static bool trusted_peer(const struct trust_section *t, const union addr *peer)
     return false;
 }
 
-/* The last address of X-Forwarded-For that is not itself a trusted proxy. */
-static void client_from_forwarded(struct exchange *x, struct str list,
-                                  const struct trust_section *t)
+/* The last address of an X-Forwarded-For that is not itself a trusted proxy; false when all are. */
+static bool client_in_list(struct exchange *x, struct str list, const struct trust_section *t)
 {
     while (list.n) {
         size_t at = list.n;
@@ -52,15 +51,26 @@ static void client_from_forwarded(struct exchange *x, struct str list,
         char text[ADDR_TEXT_MAX + 8];
         bool v6 = str_find(one, ':') < one.n;
         if (one.n == 0 || one.n > ADDR_TEXT_MAX)
-            return;
+            return true;
         int n = snprintf(text, sizeof(text), v6 && one.p[0] != '[' ? "[%.*s]:0" : "%.*s:0",
                          STR_FMT(one));
         if (n < 0 || !addr_parse((struct str){ text, (size_t)n }, &a))
-            return;
+            return true;
         x->client = a;
         if (!trusted_peer(t, &a))
-            return;
+            return true;
     }
+    return false;
+}
+
+/* Several fields are one list: read from its end. */
+static void client_from_forwarded(struct exchange *x)
+{
+    const struct headers *h = &x->req.headers;
+    for (uint32_t i = h->n; i-- > 0;)
+        if (h->v[i].id == HDR_X_FORWARDED_FOR && header_live(&h->v[i]) &&
+            client_in_list(x, header_value(&h->v[i]), x->policy->trust))
+            return;
 }
 
 static bool good_request_id(struct str s)
@@ -109,10 +119,10 @@ void exchange_identify(struct exchange *x)
             bad_trace = true;
         } else if (!x->trusted && speaks_for_client(h->id)) {
             h->flags |= HDR_F_REMOVED;
-        } else if (x->trusted && h->id == HDR_X_FORWARDED_FOR) {
-            client_from_forwarded(x, header_value(h), t);
         }
     }
+    if (x->trusted)
+        client_from_forwarded(x);
     if (bad_trace)
         headers_remove(&x->req.headers, STR("tracestate"));
     if (!x->request_id.n && x->l->conf->request_id) {
@@ -128,18 +138,23 @@ static bool set_forwarded(struct exchange *x)
 {
     struct headers *h = &x->req.headers;
     struct str peer = exchange_peer_text(x);
-    const struct header *xff = headers_find_id(h, HDR_X_FORWARDED_FOR); /* live only when trusted */
-    if (xff)
-        peer = arena_try_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(xff)), STR_FMT(peer));
-    if (!peer.p || !exchange_set_header(&x->req, STR("x-forwarded-for"), peer))
+    /* Such a field is live only when a trusted proxy or a filter set it. Proxies that append a line
+     * of their own make several; together they are one list (RFC 9110 section 5.3). */
+    for (uint32_t i = h->n; i-- > 0;) {
+        struct header *f = &h->v[i];
+        if (f->id != HDR_X_FORWARDED_FOR || !header_live(f))
+            continue;
+        peer = arena_try_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(f)), STR_FMT(peer));
+        f->flags |= HDR_F_REMOVED;
+    }
+    if (!peer.p || !headers_add_own(h, HDR_X_FORWARDED_FOR, peer))
         return false;
     if (!headers_find_id(h, HDR_X_FORWARDED_PROTO) &&
-        !headers_add(h, STR("x-forwarded-proto"), x->req.tls ? STR("https") : STR("http")))
+        !headers_add_own(h, HDR_X_FORWARDED_PROTO, x->req.tls ? STR("https") : STR("http")))
         return false;
-    if (x->req.authority.n && !headers_find_id(h, HDR_X_FORWARDED_HOST) &&
-        !headers_add(h, STR("x-forwarded-host"), x->req.authority))
-        return false;
-    return true;
+    /* set_host has checked the authority */
+    return !x->req.authority.n || headers_find_id(h, HDR_X_FORWARDED_HOST) ||
+           headers_add_own(h, HDR_X_FORWARDED_HOST, x->req.authority);
 }
 
 static bool rewrite(struct exchange *x)
@@ -159,12 +174,12 @@ bool exchange_prepare_request(struct exchange *x)
     struct headers *h = &x->req.headers;
     if (!set_forwarded(x))
         return false;
-    if (x->request_id.n && !headers_add(h, STR("x-request-id"), x->request_id))
+    if (x->request_id.n && !headers_add_own(h, HDR_X_REQUEST_ID, x->request_id))
         return false;
-    if (!headers_add(h, STR("via"),
-                     x->req.version == HTTP_2    ? STR("2 weir")
-                     : x->req.version == HTTP_10 ? STR("1.0 weir")
-                                                 : STR("1.1 weir")))
+    if (!headers_add_own(h, HDR_VIA,
+                         x->req.version == HTTP_2    ? STR("2 weir")
+                         : x->req.version == HTTP_10 ? STR("1.0 weir")
+                                                     : STR("1.1 weir")))
         return false;
     if (!rewrite(x))
         return false;

@@ -102,10 +102,11 @@ static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c
     return tls_client_new(&t, c->name, e);
 }
 
-static bool cluster_runtime(struct runtime *r, const struct cluster *c, struct cluster_runtime *cr,
-                            struct errors *e)
+static bool cluster_runtime(struct proxy *p, struct runtime *r, const struct cluster *c,
+                            struct cluster_runtime *cr, struct errors *e)
 {
     cr->conf = c;
+    cr->views = ARENA_ARRAY(&r->arena, struct cluster_view *, p ? p->n_workers : 1);
     cr->state = cluster_state_get(c->name);
     cr->lb = lb_find(c->policy_set->balance->algorithm);
     if (!cr->lb)
@@ -196,7 +197,7 @@ struct runtime *runtime_new(struct proxy *p, struct world *w, struct errors *e)
     for (size_t i = 0; i < ls->n; i++, r->n_listeners++)
         ok &= listener_runtime(p, r, &ls->v[i], &r->listeners[i], e);
     for (size_t i = 0; i < cs->n; i++, r->n_clusters++)
-        ok &= cluster_runtime(r, &cs->v[i], &r->clusters[i], e);
+        ok &= cluster_runtime(p, r, &cs->v[i], &r->clusters[i], e);
     struct filter_pass fp = { .r = r, .e = e, .ok = true };
     world_policy_sets(w, open_filters, &fp);
     if (!ok || !fp.ok) {

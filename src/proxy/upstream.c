@@ -62,10 +62,11 @@ static void view_health(struct worker *w, struct cluster_view *v)
     v->recheck = next;
 }
 
-struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtime *rt)
+/* A view lives as long as its worker and is shared by all worlds that have the service. */
+static struct cluster_view *view_find(struct worker *w, const struct cluster_runtime *rt)
 {
     struct cluster_view *v = map_get(&w->views, rt->conf->name);
-    if (UNLIKELY(!v)) {
+    if (!v) {
         v = mem_alloc(sizeof(*v));
         if (!v)
             return NULL;
@@ -76,6 +77,15 @@ struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtim
             return NULL;
         }
     }
+    rt->views[w->id] = v;
+    return v;
+}
+
+struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtime *rt)
+{
+    struct cluster_view *v = rt->views[w->id];
+    if (UNLIKELY(!v) && !(v = view_find(w, rt)))
+        return NULL;
     if (v->rt != rt) { /* a new world: transport may have changed, so pools are found anew */
         v->rt = rt;
         v->version = UINT64_MAX;

@@ -63,6 +63,8 @@ struct cluster_runtime {
     struct tls_ctx *tls; /* NULL = clear */
     struct str tls_key;  /* identity for pool keys: "" = clear */
     uint8_t proto;       /* enum http_proto */
+    struct cluster_view *
+        *views; /* by worker id: each worker finds its own once, without a search */
 };
 
 /* ---- per worker (upstream.c) ---- */

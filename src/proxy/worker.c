@@ -31,7 +31,7 @@ struct exchange *worker_exchange(struct worker *w)
 {
     struct exchange *x = w->n_spare ? w->spare[--w->n_spare] : mem_alloc(sizeof(*x));
     if (x)
-        memset(x, 0, offsetof(struct exchange, inline_mem));
+        memset(x, 0, offsetof(struct exchange, resp_headers));
     return x;
 }
 
