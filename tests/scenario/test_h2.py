@@ -353,6 +353,20 @@ def test_te_other_than_trailers_does_not_pass(env):
     assert up.requests[0].header("te") in (None, "trailers"), up.requests[0].headers
 
 
+def test_end_of_a_bodiless_answer_in_a_frame_of_its_own(env):
+    """As h2o does: HEADERS that describe a body that does not follow, then an empty DATA frame with END_STREAM."""
+    def handler(r):
+        r.send_headers(304 if r.path == "/304" else 200, [("content-length", "1000")])
+        r.conn.do(lambda c: c.end_stream(r.id))
+
+    w = env.weir(simple(h2_upstream(env, handler), protocol="h2"))
+    c1, c2 = env.client(w.addr()), h2_client(env, w.addr())
+    # python3-h2 does not know that a 304 may tell a length: only HTTP/1 asks for it.
+    for c, method, path, status in ((c1, "HEAD", "/", 200), (c1, "GET", "/304", 304), (c1, "HEAD", "/", 200), (c2, "HEAD", "/", 200), (c2, "HEAD", "/304", 304)):
+        r = c.ask(method, path)
+        same((r.status, r.header("content-length"), r.body), (status, "1000", b""))
+
+
 def test_h2_upstream_goaway_between_requests(env):
     """No request is lost when an upstream announces the end of each connection."""
     def handler(r):
