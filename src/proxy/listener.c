@@ -30,8 +30,8 @@ static bool over_limit(const struct worker_listener *l)
                l->w->p->max_connections;
 }
 
-/* Sheds before anything is spent on the connection. Counted first: whoever has seen the answer finds it
- * counted. */
+/* Sheds before anything is spent on the connection. Counted first: whoever has seen the answer
+ * finds it counted. */
 static void shed(struct worker_listener *l, int fd)
 {
     atomic_fetch_add_explicit(&l->w->p->shed, 1, memory_order_relaxed);

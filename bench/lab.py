@@ -1,0 +1,266 @@
+"""What a measurement works with: processes on one CPU, configurations of the peers, load generators, and the counters of the kernel.
+Everything is bounded in time, listens on loopback only, and ends with the program that started it."""
+import contextlib
+import ctypes
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+BODY = "0123456789abcdef" * 64
+NOFILE = 20000
+CPU = 0  # proxy, backend and load generator; this program stays on another one
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYMBOLS = re.compile(r"@([A-Z_0-9]+)@")
+
+
+class Trouble(Exception):
+    """A measurement that cannot be made; told, never guessed around."""
+
+
+def until(condition, what, limit=20.0, pause=0.002):
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Trouble("waited %g s for %s" % (limit, what))
+        time.sleep(pause)
+
+
+def fifo_allowed():
+    """Real-time scheduling needs CAP_SYS_NICE; without it numbers are a rough guess, and the report says so."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def templated(name, **values):
+    with open(os.path.join(HERE, "conf", name), encoding="utf-8") as f:
+        text = f.read()
+    return SYMBOLS.sub(lambda m: str(values[m.group(1)]), text)
+
+
+class Lab:
+    """A folder, its certificate, its processes. Used as a context manager."""
+
+    def __init__(self, binary=None, fifo=True):
+        self.binary = os.path.abspath(binary or os.path.join(ROOT, "weir"))
+        self.fifo = fifo and fifo_allowed()
+        self.children, self.taken = [], set()
+        base = os.path.join(HERE, "out")
+        os.makedirs(base, exist_ok=True)
+        self.folder = tempfile.mkdtemp(prefix="run-", dir=base)
+        os.chmod(self.folder, 0o755)
+        hard = __import__("resource").getrlimit(__import__("resource").RLIMIT_NOFILE)[1]
+        self.nofile = min(NOFILE, hard) if hard > 0 else NOFILE
+        __import__("resource").setrlimit(__import__("resource").RLIMIT_NOFILE, (self.nofile, hard))
+        if os.cpu_count() > 1:
+            os.sched_setaffinity(0, set(range(os.cpu_count())) - {CPU})
+        self.cert, self.key = self.path("cert.pem"), self.path("key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+                        "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test,IP:127.0.0.1", "-keyout", self.key, "-out", self.cert],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+        with open(self.path("both.pem"), "w", encoding="utf-8") as f:
+            f.write(open(self.cert, encoding="utf-8").read() + open(self.key, encoding="utf-8").read())
+        os.chmod(self.path("both.pem"), 0o600)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.path(name)
+
+    def port(self):
+        """A free port below the range that clients draw from."""
+        for _ in range(200):
+            p = random.randint(12000, 31000)
+            with socket.socket() as s, contextlib.suppress(OSError):
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", p))
+                if p not in self.taken:
+                    self.taken.add(p)
+                    return p
+        raise Trouble("no free port")
+
+    # ---- processes ----
+    def _before_exec(self, fifo):
+        def prepare():
+            os.setsid()
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.sched_setaffinity(0, {CPU})
+            if fifo and self.fifo:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        return prepare
+
+    def start(self, argv, name, fifo=True):
+        with open(self.path(name + ".log"), "ab") as log:
+            p = subprocess.Popen(argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._before_exec(fifo))
+        p.log_path = self.path(name + ".log")
+        self.children.append(p)
+        return p
+
+    def run(self, argv, limit, fifo=True):
+        """Runs a command on the measured CPU; its output."""
+        p = subprocess.Popen(argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             preexec_fn=self._before_exec(fifo))
+        self.children.append(p)
+        try:
+            out, _ = p.communicate(timeout=limit)
+        except subprocess.TimeoutExpired as late:
+            self.stop(p)
+            raise Trouble("%s did not end within %g s" % (argv[0], limit)) from late
+        self.children.remove(p)
+        return out.decode("utf-8", "replace")
+
+    def stop(self, p, grace=5.0):
+        """Ends a process that start() made, and its session, whatever it takes."""
+        if p.poll() is None:
+            p.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                p.wait(grace / 2)
+        if p.poll() is None:
+            p.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                p.wait(grace / 2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(p.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            p.wait(5)
+        if p in self.children:
+            self.children.remove(p)
+
+    def stop_all(self):
+        for p in list(reversed(self.children)):
+            self.stop(p, 0.5)
+
+
+# ---- what the kernel counts ----
+def tree(pid):
+    """The process and all its descendants."""
+    found, todo = [], [pid]
+    while todo:
+        p = todo.pop()
+        found.append(p)
+        with contextlib.suppress(OSError):
+            for t in os.listdir("/proc/%d/task" % p):
+                with open("/proc/%d/task/%s/children" % (p, t), encoding="ascii") as f:
+                    todo += [int(c) for c in f.read().split()]
+    return found
+
+
+def cpu_seconds(pid):
+    """Exact run time of all threads (nanoseconds in schedstat), where utime + stime would be rounded to 10 ms."""
+    total = 0
+    for p in tree(pid):
+        for t in os.listdir("/proc/%d/task" % p):
+            with open("/proc/%d/task/%s/schedstat" % (p, t), encoding="ascii") as f:
+                total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def _sum(pid, name, field):
+    total = 0
+    for p in tree(pid):
+        with open("/proc/%d/%s" % (p, name), encoding="ascii") as f:
+            total += sum(int(l.split()[1]) for l in f if l.startswith(field + ":"))
+    return total * 1024
+
+
+def pss(pid):
+    return _sum(pid, "smaps_rollup", "Pss")
+
+
+def rss(pid):
+    return _sum(pid, "status", "VmRSS")
+
+
+def peak(pid):
+    return _sum(pid, "status", "VmHWM")
+
+
+def reset_peak(pid):
+    for p in tree(pid):
+        with open("/proc/%d/clear_refs" % p, "w", encoding="ascii") as f:
+            f.write("5")
+
+
+# ---- clients ----
+def get_once(port, host="bench.test", path="/", tls=False, timeout=5.0):
+    """One request on a connection of its own; the status."""
+    s = connect(port, tls, timeout)
+    try:
+        return request_on(s, host, path)
+    finally:
+        s.close()
+
+
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
+
+
+def connect(port, tls=False, timeout=10.0):
+    s = socket.create_connection(("127.0.0.1", port), timeout)
+    return CONTEXT.wrap_socket(s, server_hostname="bench.test") if tls else s
+
+
+def request_on(s, host="bench.test", path="/"):
+    s.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, host)).encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = s.recv(16384)
+        if not more:
+            raise ConnectionError("closed before an answer")
+        data += more
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    left = int(length.group(1)) - len(body) if length else 0
+    while left > 0:
+        left -= len(s.recv(16384)) or left
+    return int(head.split()[1])
+
+
+def wrk(lab, port, seconds, connections=64, script=None):
+    """Completed requests; any other status than 2xx is an error."""
+    argv = ["wrk", "-t1", "-c%d" % connections, "-d%gs" % seconds]
+    out = lab.run(argv + (["-s", script] if script else []) + ["http://127.0.0.1:%d/" % port], seconds + 30)
+    m = re.search(r"(\d+) requests in", out)
+    if not m or "Non-2xx" in out or int(m.group(1)) == 0:
+        raise Trouble("wrk: " + out.strip()[-300:])
+    return int(m.group(1))
+
+
+def h2load(lab, port, *args, tls=False, seconds=None, requests=None, fifo=True, limit=None):
+    """Succeeded 2xx answers."""
+    amount = ["-D%g" % seconds] if seconds else ["-n%d" % requests]
+    argv = ["h2load", "-t1", *amount, *args, "%s://127.0.0.1:%d/" % ("https" if tls else "http", port)]
+    out = lab.run(argv, limit or (seconds or 30) + 60, fifo)
+    m = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)
+    failed = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", out)
+    if not m or not failed or any(int(m.group(i)) for i in (2, 3, 4)) or int(m.group(1)) == 0 or (requests and int(m.group(1)) != requests):
+        raise Trouble("h2load: " + out.strip()[-400:])
+    return int(m.group(1))
