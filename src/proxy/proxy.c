@@ -74,12 +74,25 @@ static struct bound *bound_open(struct proxy *p, const struct listener *l, const
     return b;
 }
 
+/* True when a listener of this process holds the port, at any address: 127.0.0.1:80 may become
+ * 0.0.0.0:80 by a reload. */
+static bool own_port(const struct proxy *p, uint16_t port)
+{
+    LIST_FOR(it, &p->bound)
+    {
+        if (addr_port(&CONTAINER_OF(it, struct bound, link)->real) == port)
+            return true;
+    }
+    return false;
+}
+
 /* SO_REUSEPORT would let two processes share an address by accident; a probe without it finds the
  * other one. */
-static bool address_free(const struct listener *l, const union addr *a, struct errors *e)
+static bool address_free(const struct proxy *p, const struct listener *l, const union addr *a,
+                         struct errors *e)
 {
     union addr got;
-    if (addr_port(a) == 0)
+    if (addr_port(a) == 0 || own_port(p, addr_port(a)))
         return true;
     int fd = listen_open(a, (struct listen_opts){ .backlog = 1 }, &got);
     if (fd < 0)
@@ -102,7 +115,7 @@ static bool bind_all(struct proxy *p, struct runtime *r, struct errors *e)
         struct bound *b = bound_find(p, rl->conf->name, rl->conf->address);
         if (b)
             b->keep = true;
-        else if (address_free(rl->conf, &rl->addr, e))
+        else if (address_free(p, rl->conf, &rl->addr, e))
             b = bound_open(p, rl->conf, &rl->addr, e);
         rl->socket = b;
         ok &= b != NULL;

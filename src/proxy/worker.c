@@ -73,18 +73,13 @@ static struct worker_listener *find_listener(struct worker *w, struct str name)
     return NULL;
 }
 
-static int take_fd(struct worker *w, struct str name)
+/* The socket that the main thread bound for this very address: a listener that moved shares its
+ * name with the one that goes. */
+static int take_fd(struct worker *w, struct bound *b)
 {
-    LIST_FOR(it, &w->p->bound)
-    {
-        struct bound *b = CONTAINER_OF(it, struct bound, link);
-        if (str_eq(b->name, name)) {
-            int fd = b->fd[w->id];
-            b->fd[w->id] = -1;
-            return fd;
-        }
-    }
-    return -1;
+    int fd = b->fd[w->id];
+    b->fd[w->id] = -1;
+    return fd;
 }
 
 static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
@@ -103,7 +98,7 @@ static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
         const struct runtime_listener *rl = &r->listeners[i];
         struct worker_listener *l = find_listener(w, rl->conf->name);
         if (!l) {
-            int fd = take_fd(w, rl->conf->name);
+            int fd = take_fd(w, rl->socket);
             CHECK(fd >= 0);
             l = worker_listener_open(w, rl->conf, fd);
         }

@@ -168,6 +168,23 @@ def test_listener_added_and_removed(env):
     same(env.client(first).ask().status, 200)
 
 
+def test_listener_moves_to_another_address(env):
+    up = env.upstream()
+    w = env.weir(simple(up, gw=gateway(listener("web"))))
+    old = w.addr("web")
+    c = env.client(old)
+    same(c.ask().status, 200)
+    w.reload(simple(up, gw=gateway(listener("web", address="127.0.0.2:0"))))
+    new = w.addr("web")
+    same(new[0], "127.0.0.2")
+    same(env.client(new).ask().status, 200)
+    r = c.ask()
+    same((r.status, r.header("connection")), (200, "close"), "the connection to the old address is told, not cut")
+    until(lambda: refused(old), "the old address is closed")
+    w.reload(simple(up, gw=gateway(listener("web", address="127.0.0.3:%d" % new[1]))))
+    same(env.client(("127.0.0.3", new[1])).ask().status, 200, "the same port at another address")
+
+
 def refused(address):
     try:
         H1Client(address).close()
