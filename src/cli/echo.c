@@ -13,7 +13,7 @@ struct echoed { /* one request */
     struct http_stream *s;
     struct arena arena;
     struct http_message m;
-    struct sha256 *sha;
+    struct sha256 sha;
     uint64_t body_n;
     struct node *trailers;
     struct timer timer;
@@ -70,8 +70,7 @@ static void describe(struct echoed *x, struct buf *out)
     struct node *n = node_new(a, NODE_MAP), *body = node_new(a, NODE_MAP);
     uint8_t hash[32];
     char hex[64], peer[ADDR_TEXT_MAX];
-    sha256_end(x->sha, hash);
-    x->sha = NULL;
+    sha256_end(&x->sha, hash);
     hex_lower(hash, sizeof(hash), hex);
     if (x->e->name)
         set(a, n, "name", str_from(x->e->name));
@@ -280,7 +279,7 @@ static void on_data(struct http_stream *s, const char *p, size_t n)
     struct echoed *x = s->user;
     if (!x->websocket) {
         x->body_n += n;
-        sha256_add(x->sha, p, n);
+        sha256_add(&x->sha, p, n);
         return;
     }
     if (x->ws_over)
@@ -316,10 +315,7 @@ static void on_drain(struct http_stream *s)
 static void on_close(struct http_stream *s, enum http_error e, const char *why)
 {
     struct echoed *x = s->user;
-    uint8_t ignored[32];
     (void)e, (void)why;
-    if (x->sha)
-        sha256_end(x->sha, ignored);
     timer_fini(x->e->loop, &x->timer);
     buf_fini(&x->ws);
     arena_fini(&x->arena);
@@ -337,8 +333,7 @@ void echo_request(struct echo *e, struct http_stream *s, struct http_message *m,
     x->s = s;
     arena_init(&x->arena, 0, 0);
     timer_init(&x->timer, on_timer);
-    x->sha = sha256_new();
-    CHECK(x->sha);
+    sha256_init(&x->sha);
     x->m = *m;
     bool owned = message_own(&x->m, &x->arena, 0);
     CHECK(owned);

@@ -245,14 +245,14 @@ static struct str set_name(struct compile *c, const struct merged *m, struct str
 {
     uint8_t hash[32];
     char hex[2 * NAME_BYTES];
-    struct sha256 *h = sha256_new();
-    CHECK(h); /* some hundred bytes */
-    sha256_add(h, bytes.p, bytes.n);
+    struct sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, bytes.p, bytes.n);
     for (size_t i = 0; i < m->n; i++) {
-        sha256_add(h, "\n", 1);
-        sha256_add(h, m->members[i]->name.p, m->members[i]->name.n);
+        sha256_add(&h, "\n", 1);
+        sha256_add(&h, m->members[i]->name.p, m->members[i]->name.n);
     }
-    sha256_end(h, hash);
+    sha256_end(&h, hash);
     hex_lower(hash, NAME_BYTES, hex);
     return arena_str(c->a, (struct str){ hex, sizeof(hex) });
 }

@@ -1,8 +1,6 @@
 /* The names of resources and their content hash. Pure; any thread. */
 #include "snapshot/resource.h"
 #include "crypto/hash.h"
-#include <stdio.h>
-#include <stdlib.h>
 
 const char *const resource_type_name[RES_TYPES] = {
     [RES_LISTENER] = "listener", [RES_CLUSTER] = "cluster", [RES_ENDPOINTS] = "endpoints",
@@ -15,13 +13,10 @@ void resource_seal(struct resource *r)
     uint8_t head[8] = { r->type };
     for (unsigned i = 0; i < 4; i++)
         head[4 + i] = (uint8_t)(r->name.n >> 8 * i);
-    struct sha256 *h = sha256_new();
-    if (!h) { /* some hundred bytes, outside of any request */
-        fputs("weir: out of memory\n", stderr);
-        exit(1);
-    }
-    sha256_add(h, head, sizeof(head));
-    sha256_add(h, r->name.p, r->name.n);
-    sha256_add(h, r->bytes.p, r->bytes.n);
-    sha256_end(h, r->hash);
+    struct sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, head, sizeof(head));
+    sha256_add(&h, r->name.p, r->name.n);
+    sha256_add(&h, r->bytes.p, r->bytes.n);
+    sha256_end(&h, r->hash);
 }

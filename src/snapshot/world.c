@@ -95,12 +95,11 @@ static void sort_all(struct build *b)
     memcpy(w->by_hash, w->blobs, w->n_blobs * sizeof(*w->blobs));
     qsort(w->by_hash, w->n_blobs, sizeof(*w->by_hash), by_hash);
     qsort(w->blobs, w->n_blobs, sizeof(*w->blobs), by_name);
-    struct sha256 *h = sha256_new();
-    if (!h)
-        build_oom(b);
+    struct sha256 h;
+    sha256_init(&h);
     for (size_t i = 0; i < w->n_blobs; i++)
-        sha256_add(h, w->by_hash[i]->hash, 32);
-    sha256_end(h, digest);
+        sha256_add(&h, w->by_hash[i]->hash, 32);
+    sha256_end(&h, digest);
     hex_lower(digest, sizeof(digest), w->hash);
     for (size_t i = 1; i < w->n_blobs; i++)
         if (by_name(&w->blobs[i - 1], &w->blobs[i]) == 0)
