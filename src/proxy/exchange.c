@@ -312,8 +312,10 @@ static int64_t idle_deadline(const struct exchange *x)
     int64_t gap = 0;
     if (x->state == X_TUNNEL || x->state == X_RESPONSE)
         gap = t->idle.ns;
-    else if (x->state == X_REPLY || (x->state == X_UPSTREAM && !x->req_ended))
+    else if (x->state == X_REPLY)
         gap = t->body_idle.ns;
+    else if (x->state == X_UPSTREAM && !x->req_ended) /* paused: the upstream does not read */
+        gap = x->down_paused ? t->idle.ns : t->body_idle.ns;
     return gap ? x->last_activity + gap : 0;
 }
 
@@ -352,6 +354,10 @@ static void wake(struct exchange *x)
 
 static void idle_expired(struct exchange *x)
 {
+    if (x->state == X_UPSTREAM && x->down_paused) {
+        exchange_upstream_timeout(x, true);
+        return;
+    }
     if (x->state == X_UPSTREAM) {
         exchange_drop_upstream(x, HTTP_ERR_CANCEL);
         exchange_fail(
@@ -438,6 +444,7 @@ static void down_data(struct http_stream *s, const char *p, size_t n)
     if (!http_send_data(x->up, p, n) && !x->down_paused) {
         x->down_paused = true;
         http_pause(x->down, true);
+        exchange_arm(x); /* another one is waited for now, with another limit */
     }
 }
 

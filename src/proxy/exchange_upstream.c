@@ -84,8 +84,13 @@ static void try_next(struct exchange *x)
 {
     const struct policy_set *p = x->policy;
     int64_t now = loop_now(x->w->loop);
-    x->view = upstream_view(x->w, cluster_of(x)); /* endpoints are read afresh for every try */
-    CHECK(x->view);
+    /* endpoints are read afresh for every try */
+    struct cluster_view *v = upstream_view(x->w, cluster_of(x));
+    if (!v) {
+        unavailable(x, "proxy_internal_response", "overloaded", "No memory for this request.");
+        return;
+    }
+    x->view = v;
     size_t i = upstream_pick(x->w, x->view, x->avoid);
     if (i >= x->view->n) {
         const char *why = x->view->set ? x->view->set->error : NULL;
@@ -101,13 +106,12 @@ static void try_next(struct exchange *x)
     x->t_try = now;
     x->up_status = 0;
     x->deadline_try = p->timeout->per_try.ns ? now + p->timeout->per_try.ns : 0;
-    if (!x->view->pools[i])
-        x->view->pools[i] = pool_get(x->w, x->view->rt, x->endpoint, p);
+    struct pool *pool = upstream_pool(x->w, x->view, i, p);
     bool wait = false;
     struct http_client *c = NULL;
     exchange_set_state(x, X_CONNECT);
-    if (x->view->pools[i])
-        c = pool_acquire(x->view->pools[i], x, p, &wait);
+    if (pool)
+        c = pool_acquire(pool, x, p, &wait);
     if (c) {
         exchange_connected(x, c);
         return;
@@ -351,34 +355,52 @@ void exchange_drop_upstream(struct exchange *x, enum http_error why)
     release_cluster(x);
 }
 
+/* Whether the time went by while the client still owed its body, or did not take the answer. */
+static bool waits_for_client(const struct exchange *x)
+{
+    return x->resp_started ? x->up_paused : !x->req_ended && !x->down_paused;
+}
+
+static void cut_response(struct exchange *x)
+{
+    x->fail = waits_for_client(x) ? FAIL_CLIENT : FAIL_UPSTREAM;
+    x->fail_why = x->fail == FAIL_CLIENT ? "connection_write_timeout" : "http_response_timeout";
+    exchange_drop_upstream(x, HTTP_ERR_TIMEOUT);
+    http_stream_abort(x->down, HTTP_ERR_TIMEOUT);
+    x->down = NULL;
+    exchange_finish(x);
+}
+
 void exchange_upstream_timeout(struct exchange *x, bool whole_request)
 {
     if (x->resp_started) {
-        x->fail = FAIL_UPSTREAM;
-        x->fail_why = "http_response_timeout";
-        exchange_drop_upstream(x, HTTP_ERR_TIMEOUT);
-        http_stream_abort(x->down, HTTP_ERR_TIMEOUT);
-        x->down = NULL;
-        exchange_finish(x);
+        cut_response(x);
         return;
     }
-    report(x, true);
+    bool slow_client = waits_for_client(x);
+    if (!slow_client && x->state == X_UPSTREAM)
+        report(x, true); /* a slow client, or a queue of ours, says nothing about the endpoint */
     pool_cancel(x);
     if (x->up) {
         struct http_stream *up = x->up;
         x->up = NULL;
-        http_stream_abort(up, HTTP_ERR_TIMEOUT);
+        http_stream_abort(up, slow_client ? HTTP_ERR_CANCEL : HTTP_ERR_TIMEOUT);
     }
-    if (!whole_request && may_retry(x, "timeout", 0, false)) {
+    if (!whole_request && !slow_client && may_retry(x, "timeout", 0, false)) {
         begin_retry(x, false);
         return;
     }
     release_endpoint(x);
     release_cluster(x);
     x->deadline_request = x->deadline_try = 0;
-    exchange_fail(
-        x, FAIL_UPSTREAM, "http_response_timeout",
-        &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
+    if (slow_client)
+        exchange_fail(x, FAIL_CLIENT, "connection_read_timeout",
+                      &(struct reply){ 408, "body-timeout",
+                                       STR("The request body did not arrive in time.") });
+    else
+        exchange_fail(
+            x, FAIL_UPSTREAM, "http_response_timeout",
+            &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
 }
 
 /* ---- the response ---- */

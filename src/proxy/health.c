@@ -25,9 +25,9 @@ struct health_checker {
     struct proxy *proxy;
     struct cluster_state *state;
     struct health_active conf;
-    struct str path, host;
+    struct str path, host, tls_key;
     int_list statuses;
-    struct tls_ctx *tls;
+    struct tls_ctx *tls; /* the newest world's with the identity tls_key */
     uint8_t proto;
     struct list probes;
     uint64_t set_id;
@@ -250,12 +250,13 @@ static void on_probe_timer(struct timer *t)
         done(p, false, "connect failed");
 }
 
-static void probe_free(struct probe *p)
+static void probe_free(struct probe *p, bool forget)
 {
     p->running = false;
     drop_probe_connections(p);
     timer_fini(p->h->proxy->loop, &p->timer);
-    atomic_store(&p->e->unhealthy, 0); /* nobody looks any more */
+    if (forget)
+        atomic_store(&p->e->unhealthy, 0); /* nobody looks any more */
     list_del(&p->link);
     mem_free(p);
 }
@@ -299,7 +300,7 @@ static void follow_set(struct health_checker *h)
     {
         struct probe *p = CONTAINER_OF(it, struct probe, link);
         if (!p->seen)
-            probe_free(p);
+            probe_free(p, true);
     }
 }
 
@@ -310,7 +311,9 @@ static void on_watch(struct timer *t)
     timer_set(h->proxy->loop, t, loop_now(h->proxy->loop) + NS_PER_S);
 }
 
-void health_stop(struct cluster_state *s)
+/* forget: endpoints count as healthy again; else what is known stays for the checker that follows.
+ */
+static void stop_checker(struct cluster_state *s, bool forget)
 {
     struct health_checker *h = s->checker;
     if (!h)
@@ -318,7 +321,7 @@ void health_stop(struct cluster_state *s)
     s->checker = NULL;
     LIST_FOR_SAFE(it, tmp, &h->probes)
     {
-        probe_free(CONTAINER_OF(it, struct probe, link));
+        probe_free(CONTAINER_OF(it, struct probe, link), forget);
     }
     timer_fini(h->proxy->loop, &h->watch);
     tls_unref(h->tls);
@@ -327,10 +330,15 @@ void health_stop(struct cluster_state *s)
     atomic_fetch_add(&s->version, 1);
 }
 
+void health_stop(struct cluster_state *s)
+{
+    stop_checker(s, true);
+}
+
 static bool same_conf(const struct health_checker *h, const struct cluster_runtime *c,
                       const struct health_active *a)
 {
-    if (h->tls != c->tls || h->proto != c->proto || h->conf.type != a->type ||
+    if (!str_eq(h->tls_key, c->tls_key) || h->proto != c->proto || h->conf.type != a->type ||
         h->conf.interval.ns != a->interval.ns || h->conf.timeout.ns != a->timeout.ns ||
         h->conf.healthy != a->healthy || h->conf.unhealthy != a->unhealthy ||
         !str_eq(h->path, a->path) || !str_eq(h->host, a->host.n ? a->host : c->conf->name) ||
@@ -355,12 +363,22 @@ static void start_checker(struct proxy *p, const struct cluster_runtime *c,
     if (a->statuses.n)
         memcpy(h->statuses.v, a->statuses.v, a->statuses.n * sizeof(*a->statuses.v));
     h->tls = c->tls ? tls_ref(c->tls) : NULL;
+    h->tls_key = arena_str(&h->arena, c->tls_key);
     h->proto = c->proto;
     list_init(&h->probes);
     timer_init(&h->watch, on_watch);
     c->state->checker = h;
     follow_set(h);
     timer_set(p->loop, &h->watch, loop_now(p->loop) + NS_PER_S);
+}
+
+/* The checker stays, and with it what it knows; later probes use the new world's context. */
+static void keep_checker(struct health_checker *h, const struct cluster_runtime *c)
+{
+    struct tls_ctx *old = h->tls;
+    h->tls = c->tls ? tls_ref(c->tls) : NULL;
+    tls_unref(old);
+    follow_set(h);
 }
 
 static void stop_unused(struct cluster_state *s, void *arg)
@@ -379,10 +397,10 @@ void health_adopt(struct proxy *p, struct runtime *r)
         const struct health_active *a = c->conf->policy_set->health->active;
         c->state->seen = r->generation;
         if (c->state->checker && a && same_conf(c->state->checker, c, a)) {
-            follow_set(c->state->checker);
+            keep_checker(c->state->checker, c);
             continue;
         }
-        health_stop(c->state);
+        stop_checker(c->state, a == NULL);
         if (a)
             start_checker(p, c, a);
     }

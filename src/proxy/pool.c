@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { H2_STREAMS_PER_CONN = 100 };
+enum { H2_STREAMS_PER_CONN = 100, POOL_KEY_MAX = 1024 };
 
 static struct exchange *waiter(struct list *it)
 {
@@ -33,9 +33,11 @@ static uint32_t waiting_in(const struct pool *p)
 struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
                       const struct endpoint_state *e, const struct policy_set *policy)
 {
-    char key[512];
-    int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(str_sub(e->key, 0, 300)),
-                     STR_FMT(str_sub(rt->tls_key, 0, 150)), rt->proto);
+    char key[POOL_KEY_MAX];
+    int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(e->key), STR_FMT(rt->tls_key),
+                     rt->proto);
+    if (n < 0 || (size_t)n >= sizeof(key))
+        return NULL; /* never a key cut short: it could be another identity's */
     struct pool *p = map_get(&w->pools, (struct str){ key, (size_t)n });
     if (!p) {
         p = mem_alloc(sizeof(*p));
@@ -281,19 +283,7 @@ static void pool_refill(struct pool *p)
 
 static bool pool_unused(const struct pool *p)
 {
-    return p->open == 0 && list_empty(&p->waiters);
-}
-
-static bool pool_in_view(struct worker *w, const struct pool *p)
-{
-    size_t i = 0;
-    for (struct map_slot *m = map_next(&w->views, &i); m; m = map_next(&w->views, &i)) {
-        const struct cluster_view *v = m->value;
-        for (size_t k = 0; k < v->n; k++)
-            if (v->pools[k] == p)
-                return true;
-    }
-    return false;
+    return p->open == 0 && p->held == 0 && list_empty(&p->waiters);
 }
 
 static void pool_free(struct pool *p)
@@ -313,7 +303,7 @@ void pool_tick(struct worker *w)
         struct pool *p = m->value;
         give_back(p);
         pool_refill(p);
-        if (!dead && pool_unused(p) && !pool_in_view(w, p))
+        if (!dead && pool_unused(p))
             dead = p; /* one a tick: the map must not change under the iteration */
     }
     if (dead)

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192 };
+enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4 };
 static const int64_t SWAP_TIMEOUT_NS = 10 * NS_PER_S;
 
 /* ---- sockets ---- */
@@ -465,6 +465,9 @@ void proxy_free(struct proxy *p)
     if (!p)
         return;
     cluster_states_each(stop_cluster, NULL);
+    /* Connections end at the end of a turn: those of checks under way are freed here. */
+    for (int i = 0; i < LAST_TURNS && p->loop; i++)
+        loop_turn(p->loop, 0);
     for (unsigned i = 0; i < p->n_workers; i++)
         if (p->workers[i].loop)
             worker_fini(&p->workers[i]);

@@ -6,8 +6,19 @@
 #include "proxy/proxy_priv.h"
 #include <stdatomic.h>
 
+/* Pools are found anew for the next try; those nobody holds go at a tick. */
+static void drop_pools(struct cluster_view *v)
+{
+    for (size_t i = 0; v->pools && i < v->n; i++) {
+        if (v->pools[i])
+            v->pools[i]->held--;
+        v->pools[i] = NULL;
+    }
+}
+
 static void view_reset(struct cluster_view *v)
 {
+    drop_pools(v);
     mem_free(v->hosts);
     mem_free(v->pools);
     mem_free(v->lb.credit);
@@ -77,6 +88,9 @@ static struct cluster_view *view_find(struct worker *w, const struct cluster_run
             return NULL;
         }
     }
+    /* First use of this rt here. The one before it may be gone and its memory may be this rt's now:
+     * equal pointers would keep pools of another transport. */
+    v->rt = NULL;
     rt->views[w->id] = v;
     return v;
 }
@@ -89,8 +103,7 @@ struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtim
     if (v->rt != rt) { /* a new world: transport may have changed, so pools are found anew */
         v->rt = rt;
         v->version = UINT64_MAX;
-        if (v->pools)
-            memset(v->pools, 0, v->n * sizeof(*v->pools));
+        drop_pools(v);
     }
     uint64_t version = atomic_load_explicit(&v->state->version, memory_order_acquire);
     if (LIKELY(version == v->version && (v->recheck == 0 || loop_now(w->loop) < v->recheck)))
@@ -103,6 +116,17 @@ struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtim
     v->version = version;
     view_health(w, v);
     return v;
+}
+
+struct pool *upstream_pool(struct worker *w, struct cluster_view *v, size_t i,
+                           const struct policy_set *policy)
+{
+    if (UNLIKELY(!v->pools[i])) {
+        v->pools[i] = pool_get(w, v->rt, v->set->v[i].state, policy);
+        if (v->pools[i])
+            v->pools[i]->held++;
+    }
+    return v->pools[i];
 }
 
 size_t upstream_pick(struct worker *w, struct cluster_view *v, size_t avoid)

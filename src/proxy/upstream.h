@@ -86,6 +86,9 @@ upstream_view(struct worker *w,
               const struct cluster_runtime *rt); /* up to date; NULL when memory is out */
 /* Index of the endpoint for the next try, or view->n. */
 size_t upstream_pick(struct worker *w, struct cluster_view *v, size_t avoid);
+/* The pool of endpoint i of v, found on first use; NULL when memory is out. */
+struct pool *upstream_pool(struct worker *w, struct cluster_view *v, size_t i,
+                           const struct policy_set *policy);
 void upstream_worker_fini(struct worker *w);
 
 /* ---- pools (pool.c) ---- */
@@ -100,6 +103,7 @@ struct pool {
     struct list mux;     /* h2 connections that may take another stream */
     struct list waiters; /* exchange.wait */
     uint32_t connecting, open;
+    uint32_t held; /* views that have found it */
     struct dur connect_timeout, idle_timeout;
     uint8_t proto;
 };

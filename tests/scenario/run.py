@@ -4,7 +4,7 @@
     tests/scenario/run.py [-j N] [-k] [SUBSTRING...]
 
 A test is chosen when a substring occurs in "file::function". WEIR names the binary (default ./weir). Each test gets an empty
-folder, at most 60 seconds, and ends with the checks of Env.close: weir alive, a clean exit on SIGTERM, nothing alarming in its log.
+folder, at most 180 seconds, and ends with the checks of Env.close: weir alive, a clean exit on SIGTERM, nothing alarming in its log.
 -k keeps the folders of failed tests. The last line is "N passed, N failed"; the exit code is 0 when none failed.
 """
 import ast
@@ -17,7 +17,7 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 180
 OUTPUT_SHOWN = 12000
 
 

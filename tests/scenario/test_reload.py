@@ -5,7 +5,7 @@ import threading
 
 from h2peers import H2Client, H2Upstream
 from peers import H1Client, client_context, reply
-from weirlib import edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
+from weirlib import Authority, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 
 def test_new_routes_take_effect(env):
@@ -183,6 +183,24 @@ def test_listener_moves_to_another_address(env):
     until(lambda: refused(old), "the old address is closed")
     w.reload(simple(up, gw=gateway(listener("web", address="127.0.0.3:%d" % new[1]))))
     same(env.client(("127.0.0.3", new[1])).ask().status, 200, "the same port at another address")
+
+
+def test_transport_of_a_service_follows_the_documents(env):
+    """Whatever a worker remembers of a service: after a reload nothing goes out in clear that shall be encrypted, nor the other way."""
+    ca = Authority(env.folder, "ca")
+    clear, crypt = env.upstream(name="clear"), env.upstream(name="crypt", tls=ca.issue("shop"))
+
+    def documents(up, tls, n):
+        shop = service("shop", up, tls={"ca": {"secret": "ca"}}) if tls else service("shop", up)
+        return [gateway(), secret("ca", ca=ca), shop, route("shop", rule("shop"), rule(path={"exact": "/n"}, reply={"body": str(n)}))]
+
+    w = env.weir(documents(clear, False, 0), workers=1)
+    c = env.client(w.addr())
+    for n in range(1, 9):
+        same(c.ask().body, b"clear" if n % 2 else b"crypt")
+        for k in range(n % 4 + 1):  # worlds that no request sees
+            w.reload(documents(clear, False, "%d.%d" % (n, k)))
+        w.reload(documents(crypt, True, n) if n % 2 else documents(clear, False, n))
 
 
 def refused(address):

@@ -1,12 +1,13 @@
 """What happens when services are slow, broken or gone: time limits, retries, breaker, health, shedding. Times are chosen so that a test
 waits for what happens, never for how long it took."""
+import contextlib
 import json
 import socket
 import threading
 
 from h2peers import H2Client, H2Upstream
 from peers import Closed, H1Client, Reader, Request, reply
-from weirlib import edge_policy, gateway, listener, policy, route, rule, same, service, simple, until
+from weirlib import Authority, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 
 def shop_policy(name="shop-policy", **sections):
@@ -426,6 +427,44 @@ def test_passive_ejection_of_a_refusing_endpoint(env):
     s.close()
 
 
+def test_slow_uploads_eject_nobody(env):
+    """A client that holds its body back until the request's time is over is at fault, not the endpoint."""
+    first, second = env.upstream(), env.upstream()
+    w = env.weir(simple(first, second, more=[shop_policy(timeout={"request": "300ms"}, health={"passive": {"consecutive": 1, "ejection": "30s"}})]))
+    for _ in range(4):
+        c = env.client(w.addr())
+        c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 10\r\n\r\nhalf")
+        problem(c.response(), 408, "body-timeout")
+    same({state_of(w, first), state_of(w, second)}, {"healthy"})
+    same({r["failed"] for r in w.wait_access(4)}, {"client"})
+
+
+def test_an_upstream_that_does_not_read(env):
+    """The client has more to send and the upstream takes nothing: the upstream is at fault."""
+    def handler(x):
+        done.wait(20)
+
+    done = threading.Event()
+    up = env.upstream(handler, early=True)
+    w = env.weir(simple(up, more=[shop_policy(timeout={"idle": "500ms", "bodyIdle": "30s", "request": "0"})]))
+    c = env.client(w.addr())
+    c.sock.settimeout(15)
+    c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
+    sender = threading.Thread(target=pour, args=(c.sock, 64 << 20), daemon=True)
+    sender.start()
+    problem(c.response(), 504, "upstream-timeout")
+    done.set()
+    same(w.wait_access()[0]["failed"], "upstream")
+
+
+def pour(sock, n):
+    block = b"x" * 65536
+    with contextlib.suppress(OSError):
+        while n > 0:
+            sock.sendall(block)
+            n -= len(block)
+
+
 def test_the_only_endpoint_is_never_ejected(env):
     up = env.upstream(failing(20))
     w = env.weir(simple(up, more=[shop_policy(health={"passive": {"consecutive": 2, "ejection": "30s"}})]))
@@ -479,6 +518,26 @@ def test_active_health_check(env):
     sick.clear()
     until(lambda: state_of(w, a) == "healthy", "healthy again")
     until(lambda: c.ask().body == b"a", "used again")
+
+
+def test_a_reload_keeps_what_checks_know(env):
+    """TLS contexts are made anew with every world: the checks of a service over TLS go on all the same."""
+    ca = Authority(env.folder, "ca")
+    pair = ca.issue("shop")
+    well = env.upstream(lambda x: reply(body="well"), tls=pair)
+    sick = env.upstream(lambda x: reply(500, "sick"), tls=pair)
+
+    def documents(interval, body):
+        return [gateway(), secret("ca", ca=ca), service("shop", well, sick, tls={"ca": {"secret": "ca"}}),
+                route("shop", rule("shop"), rule(path={"exact": "/x"}, reply={"body": body})),
+                shop_policy(health={"active": {"interval": interval, "unhealthy": 1}, "panic": "0%"})]
+
+    w = env.weir(documents("1h", "one"), workers=1)
+    until(lambda: state_of(w, sick) == "unhealthy", "checked once")
+    for interval, body in (("1h", "two"), ("2h", "two")):
+        w.reload(documents(interval, body))
+        same(state_of(w, sick), "unhealthy")
+        same({env.client(w.addr()).ask().body for _ in range(6)}, {b"well"})
 
 
 def test_active_health_check_over_tcp(env):
