@@ -2,6 +2,7 @@
 #include "io/file.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "io/sys.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ static bool read_all(int fd, struct buf *out)
             errno = out->n + 64 * 1024 > out->max ? EFBIG : ENOMEM;
             return false;
         }
-        ssize_t n = read(fd, to, 64 * 1024);
+        ssize_t n = sys_read(fd, to, 64 * 1024);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -50,12 +51,12 @@ static bool read_descriptor(int fd, struct arena *a, size_t max, struct str *ret
 
 bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
         return false;
     bool ok = read_descriptor(fd, a, max, ret);
     int err = errno;
-    close(fd);
+    (void)sys_close(fd);
     errno = err;
     return ok;
 }
@@ -68,14 +69,14 @@ bool file_read_stdin(struct arena *a, size_t max, struct str *ret)
 static bool write_all(int fd, struct str s)
 {
     while (s.n > 0) {
-        ssize_t n = write(fd, s.p, s.n);
+        ssize_t n = sys_write(fd, s.p, s.n);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return false;
         s = str_sub(s, (size_t)n, s.n);
     }
-    return fsync(fd) == 0;
+    return sys_fsync(fd) == 0;
 }
 
 /* The rename is only safe on disk once the folder is. */
@@ -88,11 +89,11 @@ static bool sync_folder(const char *path)
                   : snprintf(dir, sizeof(dir), ".");
     if (n < 0 || (size_t)n >= sizeof(dir))
         return false;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = sys_open(dir, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return false;
-    bool ok = fsync(fd) == 0 || errno == EINVAL;
-    close(fd);
+    bool ok = sys_fsync(fd) == 0 || errno == EINVAL;
+    (void)sys_close(fd);
     return ok;
 }
 
@@ -104,16 +105,19 @@ bool file_replace(const char *path, struct str bytes, unsigned mode)
         errno = ENAMETOOLONG;
         return false;
     }
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+    /* Left behind by a process of the same number, or put there by somebody else: never written
+     * through. */
+    (void)unlink(temp);
+    int fd = sys_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (fd < 0)
         return false;
     bool ok = write_all(fd, bytes);
     int err = errno;
-    if (close(fd) != 0 && ok) {
+    if (sys_close(fd) != 0 && ok) {
         ok = false;
         err = errno;
     }
-    if (ok && rename(temp, path) != 0) {
+    if (ok && sys_rename(temp, path) != 0) {
         ok = false;
         err = errno;
     }
@@ -170,7 +174,7 @@ bool path_is_dir(const char *path)
 bool file_map(const char *path, struct str *ret)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
         return false;
     void *p = MAP_FAILED;
@@ -179,7 +183,7 @@ bool file_map(const char *path, struct str *ret)
     else if (errno == 0 || st.st_size == 0)
         errno = EINVAL;
     int err = errno;
-    close(fd);
+    (void)sys_close(fd);
     errno = err;
     if (p == MAP_FAILED)
         return false;

@@ -1,9 +1,11 @@
-/* System calls of the data plane behind seams for tests. Any thread; the seams are set before
+/* System calls behind seams for tests. Any thread; the seams are set before
  * threads start. */
 #define _GNU_SOURCE /* accept4 */
 #include "io/sys.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -100,4 +102,29 @@ int sys_close(int fd)
         return r;
     errno = EIO;
     return -1;
+}
+
+int sys_open(const char *path, int flags, unsigned mode)
+{
+    return fails() ? -1 : open(path, flags | O_CLOEXEC, (mode_t)mode);
+}
+
+ssize_t sys_read(int fd, void *p, size_t n)
+{
+    return fails() ? -1 : read(fd, p, shorten(n));
+}
+
+ssize_t sys_write(int fd, const void *p, size_t n)
+{
+    return fails() ? -1 : write(fd, p, shorten(n));
+}
+
+int sys_fsync(int fd)
+{
+    return fails() ? -1 : fsync(fd);
+}
+
+int sys_rename(const char *from, const char *to)
+{
+    return fails() ? -1 : rename(from, to);
 }

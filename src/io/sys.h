@@ -1,6 +1,6 @@
-/* The one door to the kernel for sockets and clocks of the data plane, so that tests can make the
-   nth call fail, make every read short, or replace the network. Functions behave as the system
-   calls they are named after (return -1, errno). */
+/* The one door to the kernel for sockets and files, so that tests can make the nth call fail, make
+   every read and write short, or replace the network. Functions behave as the system calls they are
+   named after (return -1, errno). */
 #pragma once
 #include "io/addr.h"
 #include <sys/uio.h>
@@ -12,6 +12,12 @@ int sys_accept(int fd, union addr *ret_peer); /* non-blocking, close-on-exec */
 int sys_socket(int family, int type);         /* the same flags */
 int sys_connect(int fd, const union addr *a);
 int sys_close(int fd);
+/* Files: documents, keys, snapshots. Close-on-exec. */
+int sys_open(const char *path, int flags, unsigned mode);
+ssize_t sys_read(int fd, void *p, size_t n);
+ssize_t sys_write(int fd, const void *p, size_t n);
+int sys_fsync(int fd);
+int sys_rename(const char *from, const char *to);
 /* Test seams, also from the environment: WEIR_FAULT_SYS=n fails the nth call with EIO-like errno
    once; WEIR_SHORT_IO=k lets no recv or send move more than k bytes. */
 void sys_fail_nth(uint64_t n);

@@ -6,7 +6,7 @@ import subprocess
 
 from h2peers import H2Client, H2Upstream
 from peers import Closed, H1Client, client_context, reply
-from weirlib import ALARMS, gateway, listener, route, rule, same, secret, service, simple, until
+from weirlib import ALARMS, gateway, listener, route, rule, same, secret, service, simple, text_of, until
 
 GOOD_CODES = (200, 502, 503)
 
@@ -204,6 +204,30 @@ def test_allocations_at_a_reload(env):
             if t.w.alive() and address:
                 assert any(attempt(lambda: H1Client(address).ask().status) == 200 for _ in range(3)), "n=%d" % n
         t.stop()
+
+
+def test_a_snapshot_is_replaced_whole_or_not_at_all(env):
+    """Whatever call fails or is short: the file holds the old snapshot or the new one, and nothing is left beside it."""
+    old, new = [simple("127.0.0.1:9%03d" % n) for n in (1, 2)]
+    documents, target = env.write("d.yaml", text_of(old)), os.path.join(env.folder, "out", "s.weir")
+    os.mkdir(os.path.dirname(target))
+    same(env.run("compile", documents, "--output", target)[0], 0)
+    with open(target, "rb") as f:
+        before = f.read()
+    env.write("d.yaml", text_of(new))
+    done = False
+    for n in range(1, 60):
+        code, _, err = env.run("compile", documents, "--output", target, variables={"WEIR_FAULT_SYS": str(n), "WEIR_SHORT_IO": "100"})
+        with open(target, "rb") as f:
+            now = f.read()
+        same(os.listdir(os.path.dirname(target)), ["s.weir"])
+        if code:
+            assert err.strip(), "call %d fails: exit code %d and no word" % (n, code)
+        if now != before:
+            same(len(now), len(before))
+            done = True
+            break
+    assert done and n > 5, n
 
 
 def test_short_io(env):
