@@ -6,6 +6,8 @@
 #include "proxy/proxy_priv.h"
 #include <stdatomic.h>
 
+enum { STATUS_CLIENT_CLOSED = 499 }; /* never sent: what logs and metrics call a client that left */
+
 static void on_timer(struct timer *t);
 
 void exchange_set_state(struct exchange *x, enum exchange_phase to)
@@ -352,6 +354,15 @@ static void wake(struct exchange *x)
         exchange_retry_now(x);
 }
 
+void exchange_body_timeout(struct exchange *x)
+{
+    exchange_drop_upstream(x, HTTP_ERR_CANCEL);
+    x->deadline_request = x->deadline_try = 0;
+    exchange_fail(
+        x, FAIL_CLIENT, "connection_read_timeout",
+        &(struct reply){ 408, "body-timeout", STR("The request body did not arrive in time.") });
+}
+
 static void idle_expired(struct exchange *x)
 {
     if (x->state == X_UPSTREAM && x->down_paused) {
@@ -359,10 +370,7 @@ static void idle_expired(struct exchange *x)
         return;
     }
     if (x->state == X_UPSTREAM) {
-        exchange_drop_upstream(x, HTTP_ERR_CANCEL);
-        exchange_fail(
-            x, FAIL_CLIENT, "connection_read_timeout",
-            &(struct reply){ 408, "body-timeout", STR("The request body stopped arriving.") });
+        exchange_body_timeout(x);
         return;
     }
     /* A response under way cannot be replaced: whoever is slow is named in the log. */
@@ -517,6 +525,8 @@ void exchange_finish(struct exchange *x)
     CHECK(!x->down && !x->up);
     exchange_set_state(x, X_DONE);
     pool_cancel(x);
+    if (x->status == 0 && x->fail == FAIL_CLIENT)
+        x->status = STATUS_CLIENT_CLOSED;
     const struct policy_runtime *pr = x->policy->runtime;
     for (size_t i = 0; pr && i < x->filter_at; i++)
         if (pr->v[i].type->on_done)

@@ -113,7 +113,8 @@ void exchange_set_state(struct exchange *x, enum exchange_phase to);
 void exchange_run_filters(struct exchange *x);
 void exchange_finish(struct exchange *x); /* logs, counts, frees */
 void exchange_maybe_finish(struct exchange *x);
-void exchange_arm(struct exchange *x); /* sets the timer to the nearest deadline */
+void exchange_body_timeout(struct exchange *x); /* 408 */
+void exchange_arm(struct exchange *x);          /* sets the timer to the nearest deadline */
 extern const struct http_events exchange_down_events;
 
 /* exchange_upstream.c */

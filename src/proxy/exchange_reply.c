@@ -110,6 +110,16 @@ static void send_reply(struct exchange *x, struct http_message *m, struct str bo
     exchange_arm(x);
 }
 
+/* RFC 9209: who failed and why. */
+static void add_proxy_status(struct exchange *x, struct http_message *m)
+{
+    if (x->fail == FAIL_NONE || !x->fail_why)
+        return;
+    struct str ps = arena_try_fmt(&x->arena, "weir; error=%s", x->fail_why);
+    if (ps.n)
+        (void)add(m, STR("proxy-status"), ps);
+}
+
 static void grpc_reply(struct exchange *x, const struct reply *r)
 {
     struct header hv[8];
@@ -121,6 +131,7 @@ static void grpc_reply(struct exchange *x, const struct reply *r)
     (void)add(&m, STR("content-type"), STR("application/grpc"));
     (void)add(&m, STR("grpc-status"), str_from(grpc_status(r->status)));
     (void)add(&m, STR("grpc-message"), r->detail);
+    add_proxy_status(x, &m);
     x->resp_ended = true;
     exchange_send_head(x, &m, true);
     exchange_arm(x);
@@ -145,11 +156,7 @@ void exchange_problem(struct exchange *x, const struct reply *r)
     struct http_message m = { .status = r->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("content-type"), STR("application/problem+json"));
     (void)add(&m, STR("server"), STR("weir"));
-    if (x->fail != FAIL_NONE && x->fail_why) {
-        struct str ps = arena_try_fmt(&x->arena, "weir; error=%s", x->fail_why); /* RFC 9209 */
-        if (ps.n)
-            (void)add(&m, STR("proxy-status"), ps);
-    }
+    add_proxy_status(x, &m);
     send_reply(x, &m, buf_view(&b));
     buf_fini(&b);
 }
@@ -158,7 +165,6 @@ void exchange_fail(struct exchange *x, enum fail_side side, const char *why, con
 {
     x->fail = (uint8_t)side;
     x->fail_why = why;
-    telemetry_count_fail(x->w, why);
     if (x->resp_started || !x->down) {
         if (x->down)
             http_stream_abort(x->down, HTTP_ERR_RESET);

@@ -355,10 +355,13 @@ void exchange_drop_upstream(struct exchange *x, enum http_error why)
     release_cluster(x);
 }
 
-/* Whether the time went by while the client still owed its body, or did not take the answer. */
+/* Whether the time went by while the client still owed its body, or did not take the answer. One
+ * that expects a 100 owes nothing before it. */
 static bool waits_for_client(const struct exchange *x)
 {
-    return x->resp_started ? x->up_paused : !x->req_ended && !x->down_paused;
+    bool asked = !x->req.expect_continue || x->bytes_in > 0;
+    bool owes = x->state == X_UPSTREAM && !x->req_ended && !x->down_paused && asked;
+    return x->resp_started ? x->up_paused : owes;
 }
 
 static void cut_response(struct exchange *x)
@@ -377,30 +380,33 @@ void exchange_upstream_timeout(struct exchange *x, bool whole_request)
         cut_response(x);
         return;
     }
-    bool slow_client = waits_for_client(x);
-    if (!slow_client && x->state == X_UPSTREAM)
-        report(x, true); /* a slow client, or a queue of ours, says nothing about the endpoint */
+    if (waits_for_client(x) && whole_request) {
+        exchange_body_timeout(x);
+        return;
+    }
+    if (waits_for_client(x)) { /* a try's time is the service's, which has no request yet */
+        x->deadline_try = loop_now(x->w->loop) + x->policy->timeout->per_try.ns;
+        exchange_arm(x);
+        return;
+    }
+    if (x->state == X_UPSTREAM)
+        report(x, true); /* a queue of ours says nothing about the endpoint */
     pool_cancel(x);
     if (x->up) {
         struct http_stream *up = x->up;
         x->up = NULL;
-        http_stream_abort(up, slow_client ? HTTP_ERR_CANCEL : HTTP_ERR_TIMEOUT);
+        http_stream_abort(up, HTTP_ERR_TIMEOUT);
     }
-    if (!whole_request && !slow_client && may_retry(x, "timeout", 0, false)) {
+    if (!whole_request && may_retry(x, "timeout", 0, false)) {
         begin_retry(x, false);
         return;
     }
     release_endpoint(x);
     release_cluster(x);
     x->deadline_request = x->deadline_try = 0;
-    if (slow_client)
-        exchange_fail(x, FAIL_CLIENT, "connection_read_timeout",
-                      &(struct reply){ 408, "body-timeout",
-                                       STR("The request body did not arrive in time.") });
-    else
-        exchange_fail(
-            x, FAIL_UPSTREAM, "http_response_timeout",
-            &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
+    exchange_fail(
+        x, FAIL_UPSTREAM, "http_response_timeout",
+        &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
 }
 
 /* ---- the response ---- */
@@ -416,7 +422,7 @@ static void up_head(struct http_stream *s, struct http_message *m, bool end)
     x->up_status = m->status;
     const struct health_section *h = x->backend->cluster->policy_set->health;
     report(x, h->passive.statuses && gateway_failure(m->status));
-    if (m->status >= 500 && may_retry(x, "", m->status, false)) {
+    if (m->status >= 400 && may_retry(x, "", m->status, false)) {
         x->up = NULL;
         http_stream_abort(s, HTTP_ERR_CANCEL);
         begin_retry(x, false);

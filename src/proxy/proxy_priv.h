@@ -106,7 +106,6 @@ const union addr *status_address(const struct status_server *s); /* as bound */
 struct exchange;
 void telemetry_exchange(struct exchange *x); /* metrics of a finished exchange */
 void telemetry_listener(struct listener_metrics *m, const struct listener *l);
-void telemetry_count_fail(struct worker *w, const char *why);
 
 /* access_log.c */
 struct log_writer *log_writer_new(void);

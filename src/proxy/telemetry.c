@@ -149,6 +149,16 @@ static struct metric_series *service_series(struct exchange *x, const struct met
     return s->series;
 }
 
+static void count_fail(struct worker *w, const char *why)
+{
+    struct series_slot *s = slot(w, why, &failures, SLOT_FAILURE);
+    if (!slot_is(s, why, &failures, SLOT_FAILURE)) {
+        struct str label = str_from(why);
+        slot_set(s, why, &failures, SLOT_FAILURE, metric_series(&failures, &label, 1));
+    }
+    metric_add(s->series, w->id, 1);
+}
+
 void telemetry_exchange(struct exchange *x)
 {
     unsigned w = x->w->id;
@@ -159,19 +169,11 @@ void telemetry_exchange(struct exchange *x)
         metric_add(m->bytes_in, w, (int64_t)x->bytes_in);
     if (x->bytes_out)
         metric_add(m->bytes_out, w, (int64_t)x->bytes_out);
+    if (x->fail != FAIL_NONE && x->fail_why)
+        count_fail(x->w, x->fail_why);
     if (!x->backend || x->tries == 0)
         return;
     metric_observe(service_series(x, &upstream_duration, SLOT_UPSTREAM), w, x->t_up_total);
     if (x->tries > 1)
         metric_add(service_series(x, &retries, SLOT_RETRIES), w, x->tries - 1);
-}
-
-void telemetry_count_fail(struct worker *w, const char *why)
-{
-    struct series_slot *s = slot(w, why, &failures, SLOT_FAILURE);
-    if (!slot_is(s, why, &failures, SLOT_FAILURE)) {
-        struct str label = str_from(why);
-        slot_set(s, why, &failures, SLOT_FAILURE, metric_series(&failures, &label, 1));
-    }
-    metric_add(s->series, w->id, 1);
 }

@@ -14,8 +14,10 @@ static const struct field timeout_fields[] = {
         struct timeout_section, request, "request",
         "From the whole request head to the end of the response, all tries together; 0 = no limit.",
         .def = "60s", .max = DAY),
-    FIELD(struct timeout_section, per_try, "perTry",
-          "One try, until its response begins; 0 = no limit of its own.", .max = DAY),
+    FIELD(
+        struct timeout_section, per_try, "perTry",
+        "One try, from the whole request sent until its response begins; 0 = no limit of its own.",
+        .max = DAY),
     FIELD(struct timeout_section, idle, "idle", "No byte either way on a stream or tunnel.",
           .def = "60s", .max = DAY),
     FIELD(struct timeout_section, header, "header",
@@ -45,7 +47,7 @@ static bool retry_on_known(struct str s)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq(s, str_from(names[i])))
             return true;
-    return s.n == 3 && str_to_u64(s, &status) && status >= 100 && status <= 599;
+    return s.n == 3 && str_to_u64(s, &status) && status >= 400 && status <= 599;
 }
 
 /* An error at the value of key in the section's map. */
@@ -74,7 +76,7 @@ static bool retry_check(const void *obj, const struct node *at, struct str path,
         ok = fail_at(e, at, path, key,
                      on && on->type == NODE_LIST && i < on->list.n ? on->list.v[i] : NULL,
                      "one of connect-failure, reset, refused-stream, timeout, gateway-error, 5xx "
-                     "or a status 100..599",
+                     "or a status 400..599",
                      r->on.v[i]);
     }
     if (r->backoff_base.ns > r->backoff_max.ns)
