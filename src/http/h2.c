@@ -181,6 +181,21 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
     return 0;
 }
 
+static void fail_stream(struct h2_stream *st, uint32_t code)
+{
+    nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, code);
+    h2_wake(st->h);
+}
+
+void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why)
+{
+    fail_stream(st, NGHTTP2_PROTOCOL_ERROR);
+    if (st->silent)
+        return;
+    st->silent = true;
+    st->s.ev->on_close(&st->s, e, why);
+}
+
 static void on_block_end(struct h2 *h, const nghttp2_frame *f)
 {
     struct h2_stream *st = find(h, f->hd.stream_id);
@@ -190,6 +205,10 @@ static void on_block_end(struct h2 *h, const nghttp2_frame *f)
         return;
     if (h->sc)
         server_arm(h->sc, (struct dur){ 0 });
+    if (st->headed && st->too_large) { /* part of them would be taken for the whole */
+        h2_break_stream(st, HTTP_ERR_TOO_LARGE, "trailers too large");
+        return;
+    }
     if (st->headed) { /* trailers; nghttp2 has seen to END_STREAM */
         struct headers trailers;
         h2_head_trailers(&h->head, &trailers);
@@ -538,12 +557,6 @@ void h2_close(struct h2 *h)
 }
 
 /* ---- what the user calls ---- */
-static void fail_stream(struct h2_stream *st, uint32_t code)
-{
-    nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, code);
-    h2_wake(st->h);
-}
-
 static void op_head(struct http_stream *s, const struct http_message *m, bool end)
 {
     struct h2_stream *st = stream_of(s);
@@ -636,6 +649,7 @@ static void op_end(struct http_stream *s, const struct headers *trailers)
                     NGHTTP2_INTERNAL_ERROR); /* less than promised: the peer must see the break */
         return;
     }
+    uint32_t n = 0;
     for (uint32_t i = 0; trailers && i < trailers->n; i++) {
         const struct header *f = &trailers->v[i];
         if (!http_trailer_allowed(f) || !header_value_valid(header_value(f)))
@@ -644,8 +658,9 @@ static void op_end(struct http_stream *s, const struct headers *trailers)
         buf_char(&st->trailer, 0);
         buf_str(&st->trailer, header_value(f));
         buf_char(&st->trailer, 0);
+        n++;
     }
-    if (st->trailer.failed) {
+    if (st->trailer.failed || n > H1_TRAILER_FIELDS) {
         fail_stream(st, NGHTTP2_INTERNAL_ERROR);
         return;
     }

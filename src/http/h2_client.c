@@ -46,29 +46,19 @@ void h2_client_flush(struct client *cl)
     h2_flush(cl->h2);
 }
 
-static void broken(struct h2_stream *st, enum http_error e, const char *why)
-{
-    struct h2 *h = st->h;
-    (void)nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
-    if (st->silent)
-        return;
-    st->silent = true;
-    st->s.ev->on_close(&st->s, e, why);
-}
-
 void h2_client_head(struct h2_stream *st, bool end)
 {
     struct h2 *h = st->h;
     struct http_message m;
     if (st->too_large) {
-        broken(st, HTTP_ERR_TOO_LARGE, "response head too large");
+        h2_break_stream(st, HTTP_ERR_TOO_LARGE, "response head too large");
         return;
     }
     const char *bad = h2_head_response(&h->head, &m, st->method, end);
     if (!bad && m.status < 200 && (end || ++st->interims > H1_INTERIM_MAX))
         bad = "too many interim answers";
     if (bad) {
-        broken(st, HTTP_ERR_PROTOCOL, bad);
+        h2_break_stream(st, HTTP_ERR_PROTOCOL, bad);
         return;
     }
     if (m.status < 200) {

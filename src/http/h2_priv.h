@@ -88,6 +88,8 @@ void h2_flush(struct h2 *h);
 void h2_wake(struct h2 *h); /* flush at the end of this turn */
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id);
 void h2_stream_drop(struct h2_stream *st);
+/* Resets a stream whose peer broke the rules, and tells its user. */
+void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why);
 bool h2_spend(struct h2 *h, struct h2_budget *b, uint32_t burst, uint32_t per_second);
 void h2_abuse(struct h2 *h, const char *what);
 void h2_streams_lost(struct h2 *h, enum http_error e, const char *why); /* tells all users */

@@ -456,27 +456,33 @@ static void down_data(struct http_stream *s, const char *p, size_t n)
     }
 }
 
-/* The upstream may not be there yet, or there may be a second try: trailers outlive the call. */
-static void keep_trailers(struct exchange *x, const struct headers *t)
+/* The upstream may not be there yet, or there may be a second try: trailers outlive the call.
+ * False: no memory. */
+static bool keep_trailers(struct exchange *x, const struct headers *t)
 {
     struct header *v = arena_try(&x->arena, t->n * sizeof(*v));
     if (!v)
-        return;
+        return false;
     x->req_trailers = (struct headers){ .v = v, .n = 0, .cap = t->n };
     for (uint32_t i = 0; i < t->n; i++) {
         struct str name = arena_try_str(&x->arena, header_name(&t->v[i]));
         struct str value = arena_try_str(&x->arena, header_value(&t->v[i]));
         if (!name.p || !value.p || !headers_add(&x->req_trailers, name, value))
-            return;
+            return false;
     }
+    return true;
 }
 
 static void down_end(struct http_stream *s, const struct headers *trailers)
 {
     struct exchange *x = s->user;
     x->req_ended = true;
-    if (trailers && trailers->n && x->state < X_RESPONSE)
-        keep_trailers(x, trailers);
+    if (trailers && trailers->n && x->state < X_RESPONSE && !keep_trailers(x, trailers)) {
+        exchange_drop_upstream(x, HTTP_ERR_CANCEL);
+        exchange_fail(x, FAIL_US, "proxy_internal_response",
+                      &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
+        return;
+    }
     if (x->up && !x->req_sent && x->body_sent == x->body.n && x->state >= X_UPSTREAM) {
         x->req_sent = true;
         http_send_end(x->up, trailers);

@@ -1,5 +1,6 @@
 /* The rows of the core policy sections and the rules that rows cannot say. Read-only after
    sections_register. */
+#include "codec/h1.h"
 #include "snapshot/sections_priv.h"
 #include <stdio.h>
 
@@ -248,7 +249,7 @@ static const struct field limits_fields[] = {
           "Request line and headers together; larger ones get 431.", .def = "16KiB", .min = 1024,
           .max = 1 << 20),
     FIELD(struct limits_section, headers, "headers", "Number of header fields.", .def = "100",
-          .min = 8, .max = 1000),
+          .min = 8, .max = H1_MAX_HEADERS),
     FIELD(struct limits_section, body, "body", "Request body; larger ones get 413; 0 = no limit.",
           .max = INT64_MAX),
     FIELD(struct limits_section, streams, "streams", "Concurrent HTTP/2 streams of a connection.",

@@ -347,6 +347,20 @@ def test_h2_to_h2_with_trailers(env):
     same((up.requests[0].trailers, up.requests[0].header("te")), ([("x-t", "1")], "trailers"))
 
 
+def test_trailers_are_passed_on_whole_or_the_stream_breaks(env):
+    """Over a limit: a part of the trailers would look like all of them."""
+    trailers = [("x-%03d" % i, "v" * 200) for i in range(30)]
+    many = [("x-%03d" % i, "v") for i in range(70)]
+    up = H2Upstream(lambda r: r.respond(body=b"abc", trailers={"/fits": trailers, "/many": many}.get(r.path, trailers * 5)))
+    env.cleanups.append(up.close)
+    c = h2_client(env, env.weir(simple(up, protocol="h2", more=[edge_policy(limits={"head": "16KiB"})])).addr())
+    same(c.ask("GET", "/fits").trailers, trailers)
+    assert c.ask("GET", "/many").reset is not None
+    assert c.ask("GET", "/large").reset is not None
+    assert c.ask("POST", "/fits", body=b"x", trailers=trailers * 4).reset is not None
+    same(c.ask("GET", "/fits").trailers, trailers)
+
+
 def test_te_other_than_trailers_does_not_pass(env):
     up = h2_upstream(env, echo)
     env.client(env.weir(simple(up, protocol="h2")).addr()).ask("GET", "/", [("TE", "gzip, trailers;q=0.5")])
@@ -429,8 +443,8 @@ def test_h2_upstream_expect_continue(env):
 
 def test_large_bodies_h2_to_h2(env):
     up = h2_upstream(env, echo)
-    w = env.weir(simple(up, protocol="h2"))
-    body = bytes(range(256)) * (16 * MB // 256)
+    w = env.weir(simple(up, protocol="h2", more=[edge_policy(timeout={"request": "0"})]))
+    body = bytes(range(256)) * (8 * MB // 256)
     s = h2_client(env, w.addr()).ask("POST", "/", body=body)
     assert s.body == body, len(s.body)
 
