@@ -1,15 +1,23 @@
 /* One line, one write. Values are escaped for JSON and for the terminal alike, so that no peer
- * writes our log for us. */
+ * writes our log for us. A reader that does not read stops nobody: lines without room are dropped,
+ * and the next one says how many. */
 #include "base/log.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum {
-    LOG_LINE_MAX = 8192
-}; /* longer values are cut: a line must stay one atomic write to a pipe's reader */
+    LOG_LINE_MAX = 4096
+}; /* PIPE_BUF: what a pipe that can be written takes whole. Longer
+      values are cut. */
+enum {
+    CLOSING = 8,      /* room for what closes the line */
+    AFTER_VALUE = 256 /* ... and for the keys and numbers after a value that was cut */
+};
 static atomic_int min_level = LOG_LEVEL_INFO;
 static atomic_int format = -1; /* -1: not chosen, 0 text, 1 JSON */
 static const char *const level_name[] = { "debug", "info", "warn", "error" };
@@ -31,7 +39,7 @@ void log_set_format_json(bool json)
 
 static void put(struct line *l, const char *p, size_t n)
 {
-    size_t left = sizeof(l->p) - 8 - l->n; /* room for what closes the line */
+    size_t left = sizeof(l->p) - CLOSING - l->n;
     if (n > left)
         n = left;
     memcpy(l->p + l->n, p, n);
@@ -45,7 +53,7 @@ static void put_text(struct line *l, const char *s)
 
 static void put_escaped(struct line *l, struct str s)
 {
-    for (size_t i = 0; i < s.n && l->n < sizeof(l->p) - 16; i++) {
+    for (size_t i = 0; i < s.n && l->n < sizeof(l->p) - AFTER_VALUE; i++) {
         unsigned char c = (unsigned char)s.p[i];
         char esc[8];
         if (c == '"' || c == '\\') {
@@ -78,6 +86,30 @@ static void put_value(struct line *l, const struct log_field *f, bool json)
         put_text(l, "\"");
 }
 
+/* Only under the lock is what poll said still true for the write: it never waits. */
+static void send_line(struct line *l, bool json)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* rank: leaf */
+    static unsigned dropped;
+    struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+    pthread_mutex_lock(&lock);
+    if (poll(&p, 1, 0) > 0) {
+        if (dropped) {
+            char text[40];
+            int n = snprintf(text, sizeof(text), json ? ",\"dropped\":%u" : " dropped=%u", dropped);
+            put(l, text, (size_t)n);
+        }
+        if (json)
+            l->p[l->n++] = '}';
+        l->p[l->n++] = '\n';
+        if (write(STDERR_FILENO, l->p, l->n) > 0)
+            dropped = 0;
+    } else {
+        dropped++;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 void log_write(enum log_level level, const char *msg, const struct log_field *f, size_t n)
 {
     if ((int)level < atomic_load_explicit(&min_level, memory_order_relaxed))
@@ -102,9 +134,5 @@ void log_write(enum log_level level, const char *msg, const struct log_field *f,
         put_text(&l, json ? "\":" : "=");
         put_value(&l, &f[i], json);
     }
-    if (json)
-        l.p[l.n++] = '}';
-    l.p[l.n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, l.p, l.n);
-    (void)ignored;
+    send_line(&l, json);
 }

@@ -221,8 +221,7 @@ void http_server_abort_all(struct http_server *srv)
 {
     LIST_FOR_SAFE(it, tmp, &srv->conns)
     {
-        struct server_conn *sc = CONTAINER_OF(it, struct server_conn, link);
-        if (!conn_closing(&sc->c))
-            conn_abort(&sc->c, IO_OTHER);
+        conn_abort(&CONTAINER_OF(it, struct server_conn, link)->c,
+                   IO_OTHER); /* lingering ones too */
     }
 }

@@ -109,7 +109,7 @@ void conn_abort(struct conn *c, enum io_err why)
 {
     if (c->flags & CONN_F_DEAD)
         return;
-    if (!c->tls && c->fd >= 0) {
+    if (!c->tls && c->fd >= 0 && !(c->flags & CONN_F_FIN_SENT)) { /* else all was said */
         struct linger hard = { .l_onoff = 1 };
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     }

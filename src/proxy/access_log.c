@@ -1,6 +1,7 @@
 /* Access log: one JSON line an exchange, written into the worker's buffer, handed to one writer
    thread once a loop turn by exchanging a pointer. A worker never waits: when the writer is behind,
-   lines are dropped and counted. */
+   lines are dropped and counted. Every reload opens the files again, for those who rotate them. */
+#define _GNU_SOURCE /* dup3 */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,15 +11,24 @@
 #include "proxy/proxy_priv.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCK_BYTES = 256 * 1024, LINE_MAX_BYTES = 8 * 1024, FILES_MAX = 16 };
 
+/* How long the end of the process waits for whoever shall read the log and does not. */
+static const int64_t LAST_WAIT_NS = NS_PER_S;
+enum { PIPE_PIECE = 4096 /* what POSIX says fits when a pipe is writable: PIPE_BUF */ };
+
 struct log_file {
     struct str path;
     int fd;
+    bool regular;            /* never blocks for a reader */
+    _Atomic uint32_t users;  /* runtimes that log into it */
+    _Atomic uint32_t blocks; /* not written yet */
 };
 /* Lines for one file. Owned by the worker while it fills, by the writer while it is in the slot. */
 struct log_block {
@@ -42,22 +52,43 @@ struct log_writer {
     struct list buffers;
     struct log_file files[FILES_MAX];
     size_t n_files;
-    _Atomic bool stop;
+    _Atomic bool stop, hopeless; /* hopeless: nobody reads, and the process ends */
     bool started;
 };
 
 /* ---- writer thread ---- */
-static void write_all(int fd, const char *p, size_t n)
+/* Waits until a pipe's reader makes room; false when the process ends and none does. */
+static bool room(struct log_writer *w, const struct log_file *f)
 {
-    while (n) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR)
+    int64_t stopped = 0;
+    while (!f->regular && !atomic_load(&w->hopeless)) {
+        struct pollfd p = { .fd = f->fd, .events = POLLOUT };
+        if (poll(&p, 1, 100) > 0)
+            return true;
+        if (!atomic_load(&w->stop))
             continue;
-        if (k <= 0)
-            return; /* a closed pipe or a full disk must not stop the proxy */
-        p += k;
-        n -= (size_t)k;
+        if (stopped == 0)
+            stopped = clock_mono();
+        if (clock_mono() - stopped >= LAST_WAIT_NS)
+            atomic_store(&w->hopeless, true);
     }
+    return f->regular;
+}
+
+static void write_block(struct log_writer *w, struct log_block *k)
+{
+    const char *p = k->bytes;
+    size_t n = k->n;
+    while (n && room(w, k->file)) {
+        ssize_t did = write(k->file->fd, p, k->file->regular || n < PIPE_PIECE ? n : PIPE_PIECE);
+        if (did < 0 && errno == EINTR)
+            continue;
+        if (did <= 0)
+            break; /* a closed pipe or a full disk must not stop the proxy */
+        p += did;
+        n -= (size_t)did;
+    }
+    atomic_fetch_sub_explicit(&k->file->blocks, 1, memory_order_release);
 }
 
 static bool write_pending(struct log_writer *w)
@@ -71,7 +102,7 @@ static bool write_pending(struct log_writer *w)
         if (!k)
             continue;
         any = true;
-        write_all(k->file->fd, k->bytes, k->n);
+        write_block(w, k);
         mem_free(atomic_exchange_explicit(&b->spare, k, memory_order_acq_rel));
     }
     pthread_mutex_unlock(&w->lock);
@@ -100,13 +131,17 @@ struct log_writer *log_writer_new(void)
     return w;
 }
 
+void log_writer_stop(struct log_writer *w)
+{
+    if (!w->started || atomic_exchange(&w->stop, true))
+        return;
+    sem_post(&w->work);
+    thread_join(&w->thread);
+}
+
 void log_writer_free(struct log_writer *w)
 {
-    if (w->started) {
-        atomic_store(&w->stop, true);
-        sem_post(&w->work);
-        thread_join(&w->thread);
-    }
+    log_writer_stop(w);
     for (size_t i = 0; i < w->n_files; i++) {
         if (w->files[i].fd > 2)
             (void)close(w->files[i].fd);
@@ -117,29 +152,89 @@ void log_writer_free(struct log_writer *w)
     mem_free(w);
 }
 
+/* ENXIO for a pipe that nobody reads, instead of waiting for a reader. Its own writes may wait. */
+static int file_open(const char *name, bool *ret_regular)
+{
+    struct stat st;
+    int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    if (fd < 0)
+        return -1;
+    *ret_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    (void)fcntl(fd, F_SETFL, O_APPEND);
+    return fd;
+}
+
+/* A place in the table: a new one, or that of a file which no world names any more. */
+static struct log_file *file_slot(struct log_writer *w)
+{
+    if (w->n_files < FILES_MAX)
+        return &w->files[w->n_files++];
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        struct log_file *f = &w->files[i];
+        if (atomic_load(&f->users) || atomic_load(&f->blocks))
+            continue;
+        if (f->fd > 2)
+            (void)close(f->fd);
+        mem_free((void *)f->path.p);
+        return f;
+    }
+    return NULL;
+}
+
 struct log_file *log_writer_file(struct log_writer *w, struct str path, struct errors *e)
 {
-    for (size_t i = 0; i < w->n_files; i++)
-        if (str_eq(w->files[i].path, path))
-            return &w->files[i];
-    if (w->n_files == FILES_MAX) {
-        fail(e, STR(""), 0, 0, STR("accessLog.file"), "at most %d different log files", FILES_MAX);
-        return NULL;
+    for (size_t i = 0; i < w->n_files; i++) {
+        if (!str_eq(w->files[i].path, path))
+            continue;
+        atomic_fetch_add(&w->files[i].users, 1);
+        return &w->files[i];
     }
     char *name = mem_need(path.n + 1);
     if (path.n)
         memcpy(name, path.p, path.n);
-    int fd = path.n ? open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640) : STDOUT_FILENO;
-    if (fd < 0) {
-        fail(e, STR(""), 0, 0, STR("accessLog.file"), "cannot open %s: %s", name, strerror(errno));
+    struct stat st;
+    bool regular = fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    int fd = path.n ? file_open(name, &regular) : STDOUT_FILENO;
+    struct log_file *f = fd >= 0 ? file_slot(w) : NULL;
+    if (!f) {
+        if (fd < 0)
+            fail(e, STR(""), 0, 0, STR("accessLog.file"), "cannot open %s: %s", name,
+                 strerror(errno));
+        else
+            fail(e, STR(""), 0, 0, STR("accessLog.file"), "at most %d different log files",
+                 FILES_MAX);
+        if (fd > 2)
+            (void)close(fd);
         mem_free(name);
         return NULL;
     }
     if (!w->started)
         w->started = thread_start(&w->thread, "access-log", writer_main, w);
-    struct log_file *f = &w->files[w->n_files++];
-    *f = (struct log_file){ .path = { name, path.n }, .fd = fd };
+    *f = (struct log_file){ .path = { name, path.n }, .fd = fd, .regular = regular, .users = 1 };
     return f;
+}
+
+void log_file_unref(struct log_file *f)
+{
+    if (f)
+        atomic_fetch_sub(&f->users, 1);
+}
+
+/* The number stays and what it names is exchanged, so the writer need not stop. */
+void log_writer_reopen(struct log_writer *w)
+{
+    for (size_t i = 0; i < w->n_files; i++) {
+        struct log_file *f = &w->files[i];
+        bool regular = false;
+        if (!f->path.n || !atomic_load(&f->users))
+            continue;
+        int fd = file_open(f->path.p, &regular);
+        if (fd < 0 || regular != f->regular || dup3(fd, f->fd, O_CLOEXEC) < 0)
+            LOG_WARN("access log not opened again", LS("file", f->path),
+                     LC("why", fd < 0 ? strerror(errno) : "it is another kind of file now"));
+        if (fd >= 0)
+            (void)close(fd);
+    }
 }
 
 uint64_t log_writer_dropped(const struct log_writer *w)
@@ -173,7 +268,7 @@ void log_buffer_free(struct log_buffer *b)
         return;
     (void)write_pending(b->w);
     if (b->filling) {
-        write_all(b->filling->file->fd, b->filling->bytes, b->filling->n);
+        write_block(b->w, b->filling);
         mem_free(b->filling);
     }
     mem_free(atomic_exchange(&b->spare, NULL));
@@ -212,6 +307,7 @@ static struct log_block *line_room(struct log_buffer *b, struct log_file *f)
         if (!b->filling)
             b->filling = mem_alloc(sizeof(*b->filling));
         if (b->filling) {
+            atomic_fetch_add_explicit(&f->blocks, 1, memory_order_relaxed);
             b->filling->file = f;
             b->filling->n = 0;
         }
@@ -268,6 +364,7 @@ static void put(struct worker *w, struct log_file *f)
         k->n += b->n;
     } else {
         atomic_fetch_add_explicit(&w->log->dropped, 1, memory_order_relaxed);
+        telemetry_log_dropped(w);
     }
 }
 

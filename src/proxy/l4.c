@@ -407,10 +407,17 @@ void l4_accept(struct worker_listener *l, int fd, const union addr *peer)
         arm(x, l->conf->policy_set->timeout->handshake);
 }
 
+/* Also those that only linger. */
 void l4_abort_all(struct worker_listener *l)
 {
     LIST_FOR_SAFE(it, tmp, &l->raw)
     {
-        fail_both(CONTAINER_OF(it, struct l4, link), "drain");
+        struct l4 *x = CONTAINER_OF(it, struct l4, link);
+        if (!*x->why)
+            x->why = "drain";
+        if (!x->down_gone)
+            conn_abort(&x->down, IO_OTHER);
+        if (x->up_used)
+            conn_abort(&x->up, IO_OTHER);
     }
 }

@@ -197,6 +197,7 @@ static void announce(const struct proxy *p)
 static void remember(struct proxy *p, bool ok, const struct errors *e)
 {
     struct buf b;
+    telemetry_reload(ok);
     p->reload.last_ok = ok;
     p->reload.last_wall = clock_wall();
     if (ok) {
@@ -228,10 +229,12 @@ bool proxy_reload(struct proxy *p, struct errors *e)
         remember(p, false, e);
         return false;
     }
-    if (p->running)
+    if (p->running) {
         swap(p, r);
-    else
+        log_writer_reopen(p->log_writer);
+    } else {
         p->runtime = r;
+    }
     announce(p);
     remember(p, true, e);
     return true;
@@ -468,6 +471,8 @@ void proxy_free(struct proxy *p)
     /* Connections end at the end of a turn: those of checks under way are freed here. */
     for (int i = 0; i < LAST_TURNS && p->loop; i++)
         loop_turn(p->loop, 0);
+    if (p->log_writer)
+        log_writer_stop(p->log_writer);
     for (unsigned i = 0; i < p->n_workers; i++)
         if (p->workers[i].loop)
             worker_fini(&p->workers[i]);

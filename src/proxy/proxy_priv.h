@@ -105,11 +105,16 @@ const union addr *status_address(const struct status_server *s); /* as bound */
 /* telemetry.c */
 struct exchange;
 void telemetry_exchange(struct exchange *x); /* metrics of a finished exchange */
+void telemetry_log_dropped(struct worker *w);
+void telemetry_reload(bool ok); /* main thread */
 void telemetry_listener(struct listener_metrics *m, const struct listener *l);
 
 /* access_log.c */
 struct log_writer *log_writer_new(void);
 void log_writer_free(struct log_writer *w); /* writes what is queued */
+void log_writer_stop(struct log_writer *w); /* from here on a reader that does not read is let go */
+void log_writer_reopen(struct log_writer *w); /* files that were moved away are made anew */
+void log_file_unref(struct log_file *f);      /* NULL is fine */
 struct log_file *log_writer_file(struct log_writer *w, struct str path,
                                  struct errors *e); /* "" = standard output; same path, same file */
 struct log_buffer *log_buffer_new(struct log_writer *w);

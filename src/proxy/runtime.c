@@ -170,8 +170,10 @@ void runtime_free(struct runtime *r)
     if (!r)
         return;
     world_policy_sets(r->world, close_filters, NULL);
-    for (size_t i = 0; i < r->n_listeners; i++)
+    for (size_t i = 0; i < r->n_listeners; i++) {
         tls_unref(r->listeners[i].tls);
+        log_file_unref(r->listeners[i].log);
+    }
     for (size_t i = 0; i < r->n_clusters; i++)
         tls_unref(r->clusters[i].tls);
     arena_fini(&r->arena);

@@ -69,6 +69,22 @@ static const struct metric bytes_out = { .name = "weir.listener.sent",
                                          .help = "Body bytes to clients.",
                                          .labels = { "listener" } };
 
+static const struct metric log_dropped = { .name = "weir.access_log.dropped",
+                                           .unit = "{line}",
+                                           .type = METRIC_COUNTER,
+                                           .help =
+                                               "Lines of the access log that the writer was "
+                                               "too far behind for." };
+static const struct metric reloads = { .name = "weir.config.reloads",
+                                       .unit = "{reload}",
+                                       .type = METRIC_COUNTER,
+                                       .help = "Configurations read, by result: ok or failed.",
+                                       .labels = { "result" } };
+static const struct metric reload_ok = { .name = "weir.config.last_reload_ok",
+                                         .unit = "1",
+                                         .type = METRIC_GAUGE,
+                                         .help = "1 when the last configuration read was taken." };
+
 const struct metric *const telemetry_metrics[] = {
     &request_duration,
     &upstream_duration,
@@ -81,6 +97,9 @@ const struct metric *const telemetry_metrics[] = {
     &abuse,
     &bytes_in,
     &bytes_out,
+    &log_dropped,
+    &reloads,
+    &reload_ok,
     NULL,
 };
 
@@ -98,7 +117,7 @@ void telemetry_listener(struct listener_metrics *m, const struct listener *l)
 }
 
 /* What kind of series a slot of the worker's cache holds, in its code. */
-enum { SLOT_UPSTREAM = 100, SLOT_RETRIES, SLOT_FAILURE };
+enum { SLOT_UPSTREAM = 100, SLOT_RETRIES, SLOT_FAILURE, SLOT_LOG };
 
 /* The registry takes a lock; this small direct-mapped cache keeps the hot path out of it. Cleared
  * at every swap, so names that were freed cannot match. */
@@ -176,4 +195,22 @@ void telemetry_exchange(struct exchange *x)
     metric_observe(service_series(x, &upstream_duration, SLOT_UPSTREAM), w, x->t_up_total);
     if (x->tries > 1)
         metric_add(service_series(x, &retries, SLOT_RETRIES), w, x->tries - 1);
+}
+
+void telemetry_log_dropped(struct worker *w)
+{
+    struct series_slot *s = slot(w, &log_dropped, NULL, SLOT_LOG);
+    if (!slot_is(s, &log_dropped, NULL, SLOT_LOG))
+        slot_set(s, &log_dropped, NULL, SLOT_LOG, metric_series(&log_dropped, NULL, 0));
+    metric_add(s->series, w->id, 1);
+}
+
+void telemetry_reload(bool ok)
+{
+    struct str names[] = { STR("ok"), STR("failed") };
+    unsigned main_thread = METRIC_MAX_WORKERS - 1;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        metric_add(metric_series(&reloads, &names[i], 1), main_thread, ok == (i == 0));
+    metric_set(metric_series(&reload_ok, NULL, 0), main_thread, ok);
+    (void)metric_series(&log_dropped, NULL, 0); /* there from the start, for alerts */
 }

@@ -402,3 +402,12 @@ def test_folder_of_documents(env):
     env.write("conf/extra.yaml", [route("extra", rule(path={"exact": "/extra"}, reply={"status": 299}))])
     w.reload()
     same(env.client(w.addr()).ask("GET", "/extra").status, 299)
+
+
+def test_a_short_drain_leaves_nothing(env):
+    """Connections that were let go and still linger when the time is over end with the process."""
+    up = env.upstream()
+    w = env.weir(simple(up), args=["--drain", "1s"])
+    for _ in range(8):
+        same(env.client(w.addr()).ask().status, 200)
+    w.stop()

@@ -81,7 +81,8 @@ static const struct field log_fields[] = {
           .def = "on"),
     FIELD(struct gateway_access_log, sample, "sample", "Share of requests that are logged.",
           .def = "100%", .max = 1000000),
-    FIELD(struct gateway_access_log, file, "file", "File to append to; absent = standard output.",
+    FIELD(struct gateway_access_log, file, "file",
+          "File to append to, opened anew by every reload; absent = standard output.",
           .format = FMT_FILE),
     FEND,
 };
