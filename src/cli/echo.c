@@ -40,6 +40,8 @@ static struct node *pairs(struct arena *a, const struct headers *h)
 {
     struct node *l = node_new(a, NODE_LIST);
     for (uint32_t i = 0; h && i < h->n; i++) {
+        if (h->v[i].flags & HDR_F_REMOVED)
+            continue; /* a cookie's crumb: it is in the first one */
         struct node *p = node_new(a, NODE_LIST);
         node_list_add(a, p, node_string(a, header_name(&h->v[i])));
         node_list_add(a, p, node_string(a, header_value(&h->v[i])));
@@ -244,7 +246,8 @@ static bool echo_frame(struct echoed *x)
     memcpy(out + 2, p + 2, extra);
     if (opcode != 10) {
         (void)http_send_data(x->s, out, 2 + extra);
-        (void)http_send_data(x->s, body, (size_t)len);
+        if (!http_send_data(x->s, body, (size_t)len))
+            http_pause(x->s, true); /* until who sends so much also reads */
     }
     buf_drop_front(&x->ws, head + (size_t)len);
     if (opcode != 8)
@@ -308,6 +311,8 @@ static void on_end(struct http_stream *s, const struct headers *trailers)
 static void on_drain(struct http_stream *s)
 {
     struct echoed *x = s->user;
+    if (x->websocket)
+        http_pause(s, false);
     if (x->streaming && x->size_left)
         pump(x);
 }

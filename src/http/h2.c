@@ -574,7 +574,8 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
     st->ended = end;
     if (m->body == BODY_LENGTH) {
         st->left = m->length;
-        st->end_known = h->sc != NULL; /* a request's trailers may still come */
+        /* What came by HTTP/1 with a length has no trailers; else they may still come. */
+        st->end_known = h->sc != NULL && m->version != HTTP_2;
     }
     int r;
     if (h->sc) {

@@ -1,7 +1,7 @@
 /* HTTP/2 to an upstream: many requests on one connection. Loop thread only. */
 #include "http/h2_priv.h"
 
-enum { CLIENT_STREAMS_MAX = 256, CLIENT_WINDOW = 256 * 1024 };
+enum { CLIENT_STREAMS_MAX = 100, CLIENT_WINDOW = 256 * 1024 };
 
 bool h2_client_start(struct client *cl)
 {
@@ -23,16 +23,30 @@ void h2_client_settings(struct h2 *h)
 {
     uint32_t max =
         nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    h->cl->pub.max_streams = max < CLIENT_STREAMS_MAX ? max : CLIENT_STREAMS_MAX;
-    client_ready(h->cl); /* only now is it known how many streams are allowed: none is refused for
-                            want of that */
+    struct client *cl = h->cl;
+    cl->pub.max_streams = max < CLIENT_STREAMS_MAX ? max : CLIENT_STREAMS_MAX;
+    if (cl->ended)
+        return;
+    if (cl->opened)
+        cl->pub.ev->on_idle(&cl->pub); /* more, or fewer, may be open from now on */
+    else
+        client_ready(cl); /* only now is it known how many streams are allowed: none is refused for
+                             want of that */
 }
 
 struct http_stream *h2_client_request(struct client *cl)
 {
-    if (cl->ended || !nghttp2_session_check_request_allowed(cl->h2->ng))
+    struct h2 *h = cl->h2;
+    if (cl->ended)
         return NULL;
-    struct h2_stream *st = h2_stream_new(cl->h2, 0);
+    if (!nghttp2_session_check_request_allowed(h->ng)) {
+        client_end(cl, HTTP_OK,
+                   "no more stream ids"); /* RFC 9113 section 5.1.1: a new connection */
+        if (h->n_streams == 0 && !conn_closing(h->c))
+            conn_close(h->c, (struct dur){ 0 });
+        return NULL;
+    }
+    struct h2_stream *st = h2_stream_new(h, 0);
     return st ? &st->s : NULL;
 }
 

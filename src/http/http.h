@@ -172,8 +172,8 @@ enum http_proto {
 struct http_client;
 struct http_client_events {
     void (*on_open)(struct http_client *c); /* connected: http_client_request may be called */
-    void (*on_idle)(struct http_client *c); /* h1: usable again; h2: one stream fewer. Called after
-                                               the stream's on_close */
+    void (*on_idle)(struct http_client *c); /* h1: usable again; h2: one stream fewer, or another
+                                               max_streams. Called after the stream's on_close */
     /* The connection is gone or no more requests may start on it (GOAWAY, Connection: close): take
        it out of every list. When gone is true c is invalid after the call; else it will come again
        with gone. Streams on it get their own on_close first. */
@@ -191,7 +191,7 @@ struct http_client {
     struct timer idle;    /* the user's: pool idle time; http fini's it */
     int64_t opened;       /* loop_now when on_open came */
     uint32_t streams;     /* open now */
-    uint32_t max_streams; /* 1 for h1; peer's setting for h2 (cap 256) */
+    uint32_t max_streams; /* 1 for h1; peer's setting for h2 (cap 100) */
     uint32_t requests;    /* started so far */
     bool h2, ready;
     bool opening, timed_out; /* the user's */

@@ -43,8 +43,12 @@ static struct exchange *exchange_new(struct worker_listener *l, struct http_stre
 
 static bool grpc_content_type(const struct http_message *m)
 {
+    const struct str type = STR_INIT("application/grpc");
     const struct header *h = headers_find_id(&m->headers, HDR_CONTENT_TYPE);
-    return h && str_starts(header_value(h), STR("application/grpc"));
+    struct str v = h ? header_value(h) : STR("");
+    if (!str_ieq(str_sub(v, 0, type.n), type))
+        return false;
+    return v.n == type.n || v.p[type.n] == '+' || v.p[type.n] == ';' || v.p[type.n] == ' ';
 }
 
 /* The host as routes see it: without port, lower case. */
@@ -126,8 +130,7 @@ static bool admit(struct exchange *x)
 {
     const char *why = "";
     if (x->req.method == METHOD_CONNECT || x->req.method == METHOD_TRACE) {
-        exchange_response_header(x, STR("allow"),
-                                 STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        exchange_response_header(x, STR("allow"), STR(EXCHANGE_METHODS));
         refuse(x, 405, "method-not-allowed", "CONNECT and TRACE are not offered here.");
         return false;
     }

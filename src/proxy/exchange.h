@@ -38,6 +38,9 @@ enum {
     EXCHANGE_BODY_MAX = 4 << 20
 };
 
+/* What is offered by name. */
+#define EXCHANGE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 struct exchange {
     struct worker *w;
     struct worker_listener *l;
@@ -138,12 +141,14 @@ void exchange_problem(struct exchange *x, const struct reply *r);
 void exchange_fail(struct exchange *x, enum fail_side side, const char *why, const struct reply *r);
 void exchange_redirect(struct exchange *x);
 void exchange_fixed_reply(struct exchange *x);
+void exchange_options_reply(struct exchange *x); /* as the last one an OPTIONS was to reach */
 void exchange_send_head(struct exchange *x, struct http_message *m,
                         bool end); /* runs response filters, edits, then sends */
 
 /* exchange_headers.c */
 bool exchange_prepare_request(
     struct exchange *x); /* forwarded headers, id, rewrite; false: over the limits */
+bool exchange_may_forward(struct exchange *x); /* counts Max-Forwards of OPTIONS down */
 void exchange_identify(
     struct exchange *x); /* client address, trust, request id, strip identity headers */
 void exchange_apply_edits(struct exchange *x, struct http_message *m, bool response);

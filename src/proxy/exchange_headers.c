@@ -157,6 +157,22 @@ static bool set_forwarded(struct exchange *x)
            headers_add_own(h, HDR_X_FORWARDED_HOST, x->req.authority);
 }
 
+/* RFC 9110 section 7.6.2; TRACE, the other method it is for, is not offered. */
+bool exchange_may_forward(struct exchange *x)
+{
+    const struct header *h =
+        x->req.method == METHOD_OPTIONS ? headers_find(&x->req.headers, STR("max-forwards")) : NULL;
+    uint64_t left;
+    if (!h || !str_to_u64(header_value(h), &left))
+        return true;
+    if (left == 0)
+        return false;
+    struct str less = arena_try_fmt(&x->arena, "%llu", (unsigned long long)(left - 1));
+    if (less.n)
+        (void)exchange_set_header(&x->req, STR("max-forwards"), less);
+    return true;
+}
+
 static bool rewrite(struct exchange *x)
 {
     const struct action *a = x->match.action;

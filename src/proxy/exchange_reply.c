@@ -232,6 +232,15 @@ void exchange_redirect(struct exchange *x)
     send_reply(x, &m, STR(""));
 }
 
+void exchange_options_reply(struct exchange *x)
+{
+    struct header hv[8];
+    struct http_message m = { .status = 200, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
+    (void)add(&m, STR("allow"), STR(EXCHANGE_METHODS));
+    (void)add(&m, STR("server"), STR("weir"));
+    send_reply(x, &m, STR(""));
+}
+
 void exchange_fixed_reply(struct exchange *x)
 {
     const struct action *a = x->match.action;

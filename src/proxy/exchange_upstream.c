@@ -50,6 +50,10 @@ static void unavailable(struct exchange *x, const char *why, const char *slug, c
 void exchange_forward(struct exchange *x)
 {
     const struct policy_set *p = x->policy;
+    if (!exchange_may_forward(x)) {
+        exchange_options_reply(x);
+        return;
+    }
     if (!exchange_prepare_request(x)) {
         exchange_fail(x, FAIL_US, "http_request_error",
                       &(struct reply){ 431, "head-too-large",
@@ -498,7 +502,8 @@ static void up_close(struct http_stream *s, enum http_error e, const char *why)
     }
     release_endpoint(x);
     release_cluster(x);
-    if (x->resp_ended || x->state == X_REPLY) {
+    bool cut = x->state == X_TUNNEL && e != HTTP_OK; /* nobody is there to hear the client */
+    if (!cut && (x->resp_ended || x->state == X_REPLY)) {
         if (!x->down)
             exchange_finish(x);
         return; /* else the client's side ends the exchange */

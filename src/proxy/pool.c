@@ -147,8 +147,6 @@ static void on_open(struct http_client *c)
     p->connecting--;
     c->opening = false;
     timer_off(&c->idle);
-    if (c->h2 && c->max_streams > H2_STREAMS_PER_CONN)
-        c->max_streams = H2_STREAMS_PER_CONN;
     serve_waiters(p, c);
     park(p, c);
 }

@@ -12,6 +12,8 @@ from h2peers import H2Client
 from peers import Closed, H1Client, client_context
 from weirlib import ALARMS, same, split, until
 
+KEY = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
+
 
 class Echo:
     def __init__(self, env, *args):
@@ -137,14 +139,40 @@ def test_websocket(env):
 def test_hostile_websocket_frames(env):
     """Unmasked, reserved bits, huge lengths, control frames too long: closed, and the server lives."""
     e = Echo(env)
-    key = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
     mask = b"\0\0\0\0"
     for data in (b"\x81\x02hi", b"\xf1\x82" + mask + b"hi", b"\x82\xff" + b"\x7f" + b"\xff" * 7 + mask, b"\x82\xff" + b"\xff" * 8 + mask, b"\x89\xfe\x00\x7e" + mask + b"x" * 126,
                  b"\x83\x80" + mask, b"\x80\x80" + mask):
         c = e.client()
-        c.request("GET", "/", key)
+        c.request("GET", "/", KEY)
         same(c.head().status, 101)
         c.send(data)
         c.reader.rest()
     same(e.client().ask().status, 200)
     e.stop()
+
+
+def test_cookies_of_h2_are_told_once(env):
+    e = Echo(env)
+    c = H2Client(e.address)
+    env.clients.append(c)
+    said = json.loads(c.ask("GET", "/", [("cookie", "a=1"), ("x-a", "1"), ("cookie", "b=2")]).body)
+    same(said["headers"], [["cookie", "a=1; b=2"], ["x-a", "1"]])
+
+
+def test_websocket_waits_for_its_reader(env):
+    """Frames that nobody reads back are not kept: reading stops."""
+    e = Echo(env)
+    c = H1Client(e.address, receive_buffer=4096)
+    env.clients.append(c)
+    c.request("GET", "/", KEY)
+    same(c.head().status, 101)
+    c.sock.settimeout(2)
+    frame = b"\x82\xfe\xff\xff\0\0\0\0" + b"x" * 65535
+    sent = 0
+    try:
+        while sent < 200 << 20:
+            c.send(frame)
+            sent += len(frame)
+    except TimeoutError:
+        pass
+    assert sent < 100 << 20, "%d bytes were taken" % sent

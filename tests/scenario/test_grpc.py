@@ -194,3 +194,14 @@ def test_server_goes_away_gracefully(env):
         a.server.stop(5).wait(10)
         for i in range(20):
             same(unary(b"y", timeout=15), b"y")
+
+
+def test_only_grpc_gets_grpc_answers(env):
+    """Who failed is told to gRPC callers as well; gRPC-Web goes by HTTP's statuses."""
+    c = env.client(env.weir(simple("127.0.0.1:1")).addr())
+    for kind in ("application/grpc", "Application/gRPC", "application/grpc+proto", "application/grpc;charset=utf-8"):
+        r = c.ask("POST", "/test.Echo/Unary", [("Content-Type", kind)], body=b"")
+        same((r.status, r.header("grpc-status"), r.header("proxy-status")), (200, "14", "weir; error=connection_refused"), kind)
+    for kind in ("application/grpc-web+proto", "application/grpcx", "application/grp"):
+        r = c.ask("POST", "/test.Echo/Unary", [("Content-Type", kind)], body=b"")
+        same((r.status, r.header("content-type"), r.header("grpc-status")), (502, "application/problem+json", None), kind)

@@ -687,3 +687,17 @@ def test_tunnel_connection_is_never_pooled(env):
     c.close()
     same(env.client(w.addr()).ask().body, b"plain")
     same(up.connections, 2)
+
+
+def test_max_forwards_of_options(env):
+    """RFC 9110 section 7.6.2: counted down, and at zero this is the last one it reaches."""
+    u = env.upstream()
+    c = env.client(env.weir(simple(u)).addr())
+    same(c.ask("OPTIONS", "/x", [("Max-Forwards", "5")]).status, 200)
+    same(u.requests[0].header("max-forwards"), "4")
+    r = c.ask("OPTIONS", "/x", [("Max-Forwards", "0")])
+    same((r.status, r.body, len(u.requests)), (200, b"", 1))
+    assert "OPTIONS" in r.header("allow"), r.raw
+    c.ask("OPTIONS", "/x", [("Max-Forwards", "many")])
+    c.ask("GET", "/x", [("Max-Forwards", "0")])  # means nothing for other methods
+    same([x.header("max-forwards") for x in u.requests[1:]], ["many", "0"])

@@ -1,8 +1,9 @@
 """HTTP/2 with clients and upstreams: streams, windows, trailers, resets, GOAWAY, ALPN and prior knowledge."""
+import struct
 import threading
 
-from h2peers import DATA, GOAWAY, PING, RST_STREAM, SETTINGS, H2Client, H2Upstream, RawH2, frame
-from peers import chunked, client_context, reply
+from h2peers import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, H2Client, H2Upstream, RawH2, frame
+from peers import Reader, chunked, client_context, reply
 from weirlib import edge_policy, gateway, listener, route, rule, same, secret, service, simple, until
 
 MB = 1 << 20
@@ -97,7 +98,7 @@ def test_streams_over_the_limit_are_refused(env):
 
 def test_upload_and_download_with_windows(env):
     up = env.upstream(lambda x: reply(body=x.request.body))
-    body = bytes(range(256)) * (8 * MB // 256)
+    body = bytes(range(256)) * (3 * MB // 256)
     w = env.weir(simple(up))
     s = h2_client(env, w.addr()).ask("POST", "/", body=body)
     assert s.body == body, (s.status, len(s.body))
@@ -444,7 +445,7 @@ def test_h2_upstream_expect_continue(env):
 def test_large_bodies_h2_to_h2(env):
     up = h2_upstream(env, echo)
     w = env.weir(simple(up, protocol="h2", more=[edge_policy(timeout={"request": "0"})]))
-    body = bytes(range(256)) * (8 * MB // 256)
+    body = bytes(range(256)) * (4 * MB // 256)
     s = h2_client(env, w.addr()).ask("POST", "/", body=body)
     assert s.body == body, len(s.body)
 
@@ -515,3 +516,52 @@ def test_malformed_response_headers_of_an_h2_upstream(env):
         r = env.client(w.addr()).ask()
         same(r.status, 502, "answer to %r" % headers)
         assert "evil" not in r.raw.decode("latin-1"), r.raw
+
+
+def test_length_and_later_trailers(env):
+    """An answer of HTTP/2 may have both; the trailers come after its last byte was passed on."""
+    got = threading.Event()
+
+    def handler(r):
+        r.send_headers(200, [("content-length", "5")])
+        r.send_data(b"hello")
+        got.wait(10)
+        r.send_trailers([("x-t", "1")])
+
+    u = h2_upstream(env, handler)
+    c = h2_client(env, env.weir(simple(u, protocol="h2")).addr())
+    s = c.start("GET", "/")
+    c.until(lambda: s.body == b"hello", "body")
+    got.set()
+    c.wait(s)
+    same((s.status, s.body, s.header("content-length"), list(s.trailers)), (200, b"hello", "5", [("x-t", "1")]))
+
+
+def test_upstream_stream_limit_is_raised_later(env):
+    """Requests that wait for a stream of a connection start as soon as its peer allows more of them."""
+    waiting, frames = threading.Event(), []
+
+    def limit(n):
+        return frame(SETTINGS, payload=struct.pack(">HI", 3, n))
+
+    def script(sock, number):
+        r = Reader(sock)
+        r.exactly(24)
+        sock.sendall(limit(0))
+        waiting.wait(10)
+        sock.sendall(limit(10))
+        while True:
+            head = r.exactly(9)
+            r.exactly(int.from_bytes(head[:3], "big"))
+            frames.append((number, head[3]))
+            if head[3] == HEADERS:
+                sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, int.from_bytes(head[5:], "big"), b"\x88"))
+
+    w = env.weir(simple(env.raw_upstream(script), protocol="h2"), workers=1)
+    c = h2_client(env, w.addr())
+    streams = [c.start("GET", "/%d" % i) for i in range(3)]
+    until(lambda: w.service()["activeRequests"] == 3, "requests in line")
+    waiting.set()
+    for s in streams:
+        c.wait(s)
+    same([s.status for s in streams], [200] * 3)

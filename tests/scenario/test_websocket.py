@@ -1,6 +1,8 @@
 """WebSocket through http and https with a real client and server, and upgrades that fail."""
 import asyncio
 import os
+import socket
+import struct
 import threading
 
 import websockets
@@ -135,7 +137,6 @@ def test_half_close_passes_through(env):
         data = r.rest()
         sock.sendall(b"got " + data)
 
-    import socket
     w = env.weir(simple(env.raw_upstream(script)))
     c = env.client(w.addr())
     c.request("GET", "/", [("Connection", "Upgrade"), ("Upgrade", "chat")])
@@ -226,3 +227,30 @@ def test_drain_ends_tunnels_at_the_deadline(env):
         task.result(20)
 
     asyncio.run(run())
+
+
+def test_server_resets_a_half_closed_tunnel(env):
+    """The server ended its side, then vanished: the client must not go on talking to nobody."""
+    def script(sock, number):
+        Reader(sock).until(b"\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+    w = env.weir(simple(env.raw_upstream(script)))
+    c = env.client(w.addr())
+    c.request("GET", "/", [("Connection", "Upgrade"), ("Upgrade", "chat")])
+    same(c.head().status, 101)
+    same(c.reader.rest(), b"")  # half closed; the other way is still open
+
+    def refused():
+        try:
+            c.send("x")
+        except OSError:
+            return True
+        return False
+
+    until(refused, "the client's side ends too")
+    until(lambda: w.service()["activeRequests"] == 0, "tunnel over")
