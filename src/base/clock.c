@@ -26,6 +26,12 @@ int64_t clock_wall(void)
                                                                              : now(CLOCK_REALTIME);
 }
 
+int64_t clock_thread(pthread_t thread)
+{
+    clockid_t id;
+    return pthread_getcpuclockid(thread, &id) == 0 ? now(id) : -1;
+}
+
 void clock_set_virtual(int64_t mono_ns, int64_t wall_ns)
 {
     virtual_mono = mono_ns;

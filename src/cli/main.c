@@ -91,6 +91,7 @@ static int run(const struct command *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     signals_block();
+    signals_trace_abort();
     tables_register();
     if (argc < 2) {
         help_all(stderr);

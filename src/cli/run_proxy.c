@@ -8,10 +8,12 @@ static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *re
     const char *status = invocation_option(in, "status"),
                *workers = invocation_option(in, "workers");
     const char *drain = invocation_option(in, "drain"), *memory = invocation_option(in, "memory");
+    const char *watchdog = invocation_option(in, "watchdog");
     struct bytes limit = { 0 };
     uint64_t n = 0;
     *c = (struct proxy_conf){ .status_address = STR("127.0.0.1:8007"),
                               .drain = { 10 * NS_PER_S },
+                              .watchdog = { 2 * NS_PER_S },
                               .version = weir_version };
     if (status)
         c->status_address = strcmp(status, "off") == 0 ? STR("") : str_from(status);
@@ -21,6 +23,10 @@ static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *re
                false;
     if (drain && !str_to_dur(str_from(drain), &c->drain))
         return *ret_code = usage_error(in, "--drain takes a duration like 10s, not '%s'", drain),
+               false;
+    if (watchdog && !str_to_dur(str_from(watchdog), &c->watchdog))
+        return *ret_code =
+                   usage_error(in, "--watchdog takes a duration like 2s, not '%s'", watchdog),
                false;
     if (memory && (!str_to_bytes(str_from(memory), &limit) || limit.n < 1 << 20))
         return *ret_code = usage_error(

@@ -9,6 +9,9 @@
       "(127.0.0.1:8007)" },                                                            \
         { "workers", 'w', "N", "Worker threads (one a CPU)" },                         \
         { "drain", 0, "DUR", "Longest wait for requests under way at the end (10s)" }, \
+        { "watchdog", 0, "DUR",                                                        \
+          "CPU time one turn of a worker may take before the process ends with its "   \
+          "stack; 0 for no limit (2s)" },                                              \
     {                                                                                  \
         "memory", 0, "BYTES", "Bytes of buffers before requests are shed (1GiB)"       \
     }

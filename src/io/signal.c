@@ -1,6 +1,7 @@
 /* Signals through a signalfd. Main thread. */
 #include "io/signal.h"
 #include "base/mem.h"
+#include <execinfo.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -29,6 +30,27 @@ void signals_block(void)
     watched(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* Where a thread stands when the process ends itself. Looking that up may need the heap, whose lock
+ * this thread may hold: the alarm ends a wait for it. */
+static void on_abort(int signo)
+{
+    enum { FRAMES = 64, PATIENCE = 3 };
+    static const char title[] = "weir: stack of the thread (addr2line -fe weir ADDRESS):\n";
+    void *frames[FRAMES];
+    alarm(PATIENCE);
+    ssize_t ignored = write(STDERR_FILENO, title, sizeof(title) - 1);
+    (void)ignored;
+    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+    (void)raise(signo); /* by default now, which leaves a core */
+}
+
+void signals_trace_abort(void)
+{
+    struct sigaction a = { .sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND };
+    sigemptyset(&a.sa_mask);
+    (void)sigaction(SIGABRT, &a, NULL);
 }
 
 static void on_readable(struct watch *w, uint32_t events)

@@ -4,6 +4,8 @@
 #include "io/loop.h"
 
 void signals_block(void); /* HUP INT TERM USR1 USR2; SIGPIPE ignored */
+/* From here on a process that aborts says first where the aborting thread stood. */
+void signals_trace_abort(void);
 struct signals;
 struct signals *signals_watch(struct loop *l, void (*fn)(void *arg, int signo), void *arg);
 void signals_free(struct signals *s);

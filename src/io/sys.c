@@ -1,6 +1,6 @@
 /* System calls behind seams for tests. Any thread; the seams are set before
  * threads start. */
-#define _GNU_SOURCE /* accept4 */
+#define _GNU_SOURCE /* accept4, memmem */
 #include "io/sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +12,12 @@
 
 static _Atomic uint64_t fail_in; /* 0 = off, 1 = the next call */
 static size_t short_io;          /* 0 = off */
+static const char *spin_on;      /* NULL = off */
 static bool seams;               /* any seam is on: the only thing a normal call looks at */
 
 static void seams_update(void)
 {
-    seams = short_io != 0 || atomic_load_explicit(&fail_in, memory_order_relaxed) != 0;
+    seams = short_io != 0 || spin_on || atomic_load_explicit(&fail_in, memory_order_relaxed) != 0;
 }
 
 void sys_fail_nth(uint64_t n)
@@ -39,6 +40,16 @@ static __attribute__((constructor)) void sys_from_environment(void)
         sys_fail_nth(v);
     if (str_to_u64(str_from(getenv("WEIR_SHORT_IO")), &v))
         sys_short_io((size_t)v);
+    spin_on = getenv("WEIR_FAULT_SPIN");
+    seams_update();
+}
+
+static ssize_t spin_or(ssize_t n, const char *p)
+{
+    if (n > 0 && spin_on && memmem(p, (size_t)n, spin_on, strlen(spin_on)))
+        for (;;)
+            __asm__ volatile("");
+    return n;
 }
 
 static bool fails(void)
@@ -58,7 +69,10 @@ static size_t shorten(size_t n)
 
 ssize_t sys_recv(int fd, void *p, size_t n)
 {
-    return fails() ? -1 : recv(fd, p, shorten(n), 0);
+    if (fails())
+        return -1;
+    ssize_t got = recv(fd, p, shorten(n), 0);
+    return LIKELY(!seams) ? got : spin_or(got, p);
 }
 
 ssize_t sys_send(int fd, const void *p, size_t n)

@@ -19,6 +19,7 @@ ssize_t sys_write(int fd, const void *p, size_t n);
 int sys_fsync(int fd);
 int sys_rename(const char *from, const char *to);
 /* Test seams, also from the environment: WEIR_FAULT_SYS=n fails the nth call with EIO-like errno
-   once; WEIR_SHORT_IO=k lets no recv or send move more than k bytes. */
+   once; WEIR_SHORT_IO=k lets no recv or send move more than k bytes; a thread that receives the
+   text WEIR_FAULT_SPIN never comes back. */
 void sys_fail_nth(uint64_t n);
 void sys_short_io(size_t k);

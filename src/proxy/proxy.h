@@ -10,6 +10,7 @@ struct proxy_conf {
     struct str status_address; /* "" = none */
     struct dur drain;          /* deadline of drains; default 30s */
     size_t memory_limit; /* bytes of buffers over all workers before requests are shed; 0 = 1 GiB */
+    struct dur watchdog; /* CPU time one loop turn of a worker may take; 0 = no limit */
     const char *version;
 };
 /* How the documents are read again on SIGHUP: gives a new world, or NULL with errors. */

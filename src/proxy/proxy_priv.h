@@ -97,6 +97,9 @@ void health_stop(struct cluster_state *s);
 void endpoints_adopt(struct proxy *p, struct runtime *r);
 void dns_endpoints_stop(struct cluster_state *s);
 
+/* watchdog.c: main thread, a few times a second */
+void watchdog_tick(struct proxy *p);
+
 /* status.c */
 struct status_server *status_open(struct proxy *p, struct str address, struct errors *e);
 void status_free(struct status_server *s);

@@ -57,10 +57,12 @@ struct worker {
     struct log_buffer *log;
     struct series_slot *series; /* SERIES_CACHE entries, cleared at every swap */
     struct task adopt;
-    struct timer tick;        /* once a second: pools, drain deadlines, watchdog */
+    struct timer tick;        /* once a second: pools, drain deadlines */
     _Atomic uint64_t adopted; /* generation this worker runs */
     _Atomic uint64_t turns;   /* for quiescence and the watchdog */
     _Atomic uint32_t connections;
+    uint64_t watched_turn; /* main thread: watchdog.c */
+    int64_t watched_cpu;
     bool draining;
     int64_t drain_deadline;
     bool stopped;

@@ -270,6 +270,19 @@ def test_short_io_of_a_hostile_request(env):
     same(c.response().status, 400)
 
 
+def test_a_worker_that_spins_ends_the_process(env):
+    """Nothing makes one known to us: a seam does. What is left says where it was; one that works or sleeps is left alone."""
+    w = env.weir(simple(env.upstream(echo)), workers=2, args=["--watchdog", "1s"], variables={"WEIR_FAULT_SPIN": "spin-now"})
+    env.weirs.remove(w)
+    c = env.client(w.addr())
+    same(c.ask().status, 200)
+    c.request("GET", "/spin-now")
+    same(w.process.wait(60), -signal.SIGABRT)
+    assert any(r["msg"].startswith("a worker spins") for r in w.log()), w.stderr()
+    stack = w.stderr().split("stack of the thread", 1)[1]
+    assert stack.count("weir") > 2, stack
+
+
 def test_out_of_descriptors(env):
     """A small limit: connections over it wait or are shed; when others close, service goes on."""
     import resource

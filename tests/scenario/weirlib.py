@@ -14,6 +14,7 @@ import yaml
 from peers import H1Client, Upstream, RawUpstream, server_context
 
 WAIT = 15.0  # bound of every wait that is expected to end at once
+WATCHDOG = "30s"  # sanitizers make a turn many times as long
 ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|UndefinedBehavior|\balert\b|internal error at|Assertion|stack smashing")
 
 
@@ -138,6 +139,8 @@ class Weir:
                       "TSAN_OPTIONS": "exitcode=99"}
         environ = {**sanitizers, **os.environ, **(variables or {})}
         argv = [env.binary, command, *(paths if paths is not None else [self.file]), "--status", "127.0.0.1:0", "--workers", str(workers), *args]
+        if "--watchdog" not in args:
+            argv += ["--watchdog", WATCHDOG]
         with open(self.err_path, "wb") as err, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environ, cwd=env.folder)
         env.cleanups.append(self.kill)
