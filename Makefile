@@ -30,6 +30,7 @@ LIBOBJ  := $(filter-out $(B)/src/cli/main.o,$(OBJ))
 UNIT    := $(sort $(wildcard tests/unit/*.c))
 UNITOBJ := $(UNIT:%.c=$(B)/%.o)
 FUZZ    := $(patsubst fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard fuzz/*.c)))
+FUZZOBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard fuzz/support/*.c)))
 
 all: $(B)/weir
 	@[ $(VARIANT) != release ] || ln -sf $(B)/weir weir
@@ -50,7 +51,9 @@ $(B)/weir: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/unit: $(LIBOBJ) $(UNITOBJ) $(B)/tests/harness/harness.o
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(B)/fuzz/%: $(B)/fuzz/%.o $(LIBOBJ)
+$(B)/libfuzzed.a: $(LIBOBJ) $(FUZZOBJ)
+	rm -f $@; ar rcsT $@ $^
+$(B)/fuzz/%: $(B)/fuzz/%.o $(B)/libfuzzed.a
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 $(B)/%.o: %.c | $(GEN)
 	@mkdir -p $(@D)
@@ -63,4 +66,4 @@ clean:
 FORCE:
 .PHONY: all clean FORCE
 .SECONDARY:
--include $(OBJ:.o=.d) $(UNITOBJ:.o=.d)
+-include $(OBJ:.o=.d) $(UNITOBJ:.o=.d) $(FUZZ:=.d) $(FUZZOBJ:.o=.d)

@@ -2,59 +2,9 @@
  */
 #include "cli/command.h"
 #include "cli/documents.h"
+#include "cli/question.h"
 #include "decide/decide.h"
 #include <stdio.h>
-
-enum { HEADERS_MAX = 64 };
-struct question {
-    struct arena a;
-    struct http_message m;
-    struct header headers[HEADERS_MAX];
-    struct str host;
-    bool https;
-};
-
-/* "GET https://shop.example/api/x" or just the URL. NULL or what is wrong. */
-static const char *read_request(struct question *q, const char *text)
-{
-    struct str method = STR("GET"), url = str_from(text), head, rest;
-    const char *why = "";
-    if (str_cut(url, ' ', &head, &rest)) {
-        method = head;
-        url = str_trim(rest);
-    }
-    q->https = str_starts(url, STR("https://"));
-    if (!q->https && !str_starts(url, STR("http://")))
-        return "the URL must begin with http:// or https://";
-    url = str_sub(url, q->https ? 8 : 7, url.n);
-    size_t slash = str_find(url, '/');
-    q->m = (struct http_message){ .version = HTTP_11,
-                                  .tls = q->https,
-                                  .method_text = method,
-                                  .method = (uint8_t)http_method_of(method) };
-    q->m.headers = (struct headers){ q->headers, 0, HEADERS_MAX };
-    q->m.authority = str_sub(url, 0, slash);
-    uint16_t port;
-    if (!header_name_valid(method) || !authority_parse(q->m.authority, &q->host, &port))
-        return "the method or host is malformed";
-    struct str target = slash < url.n ? str_sub(url, slash, url.n) : STR("/");
-    char *low = arena_alloc(&q->a, q->host.n + 1), *out = arena_alloc(&q->a, target.n + 1);
-    for (size_t i = 0; i < q->host.n; i++)
-        low[i] = ascii_lower(q->host.p[i]);
-    q->host.p = low;
-    q->m.target = target;
-    if (path_normalise(target, out, target.n, &q->m.target, &why) == PATH_BAD)
-        return why;
-    message_split_target(&q->m);
-    return NULL;
-}
-
-static bool read_header(struct question *q, const char *text)
-{
-    struct str name, value;
-    return str_cut(str_from(text), ':', &name, &value) && header_name_valid(name) &&
-           headers_add(&q->m.headers, name, str_trim(value));
-}
 
 static struct node *endpoints_of(struct arena *a, const struct cluster *c)
 {
@@ -212,9 +162,9 @@ static int run(const struct invocation *in)
         return usage_error(in, "give --request 'GET https://host/path' and FILE or DIR");
     arena_init(&q.a, 0, 0);
     errors_init(&e, &q.a);
-    why = read_request(&q, request);
+    why = question_read(&q, request);
     for (size_t i = 0; !why && (h = invocation_next(in, "header", &i));)
-        why = read_header(&q, h) ? NULL : "--header takes 'Name: value'";
+        why = question_add_header(&q, h) ? NULL : "--header takes 'Name: value'";
     if (why) {
         arena_fini(&q.a);
         return usage_error(in, "%s", why);

@@ -16,7 +16,7 @@ bool cidr_parse(struct str s, struct cidr *ret)
     struct str ip = s, bits = { 0 };
     char text[64];
     bool given = str_cut(s, '/', &ip, &bits);
-    if (ip.n == 0 || ip.n >= sizeof(text))
+    if (ip.n == 0 || ip.n >= sizeof(text) || memchr(ip.p, 0, ip.n))
         return false;
     memcpy(text, ip.p, ip.n);
     text[ip.n] = 0;

@@ -394,7 +394,8 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *he
     if (!conn_writable(h->c))
         return NGHTTP2_ERR_WOULDBLOCK;
     conn_write(h->c, head, 9);
-    conn_write(h->c, st->out.p + st->out_at, n);
+    if (n > 0) /* an empty last frame: there may never have been a buffer */
+        conn_write(h->c, st->out.p + st->out_at, n);
     st->out_at += n;
     h->queued -= n;
     if (st->out_at == st->out.n) {

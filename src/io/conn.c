@@ -32,7 +32,7 @@ static bool poll_control(struct conn *c, int op, uint8_t want)
         e.events |= EPOLLIN | EPOLLRDHUP;
     if (want & CONN_EV_OUT)
         e.events |= EPOLLOUT;
-    if (epoll_ctl(c->loop->epoll, op, c->fd, &e) != 0)
+    if (sys_epoll_ctl(c->loop->epoll, op, c->fd, &e) != 0)
         return false;
     c->events = want;
     return true;

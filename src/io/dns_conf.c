@@ -79,34 +79,45 @@ static void read_line(struct dns_conf *c, struct str line, struct arena *a)
     }
 }
 
-void dns_conf_read(struct dns_conf *c, struct arena *a)
+void dns_conf_parse(struct dns_conf *c, struct str text, struct arena *a)
 {
-    struct str text, line;
+    struct str line;
     *c = (struct dns_conf){ .ndots = 1, .attempts = 2, .timeout = 2 * NS_PER_S };
-    if (file_read(a, "/etc/resolv.conf", FILE_MAX, &text))
-        while (next_line(&text, &line))
-            read_line(c, line, a);
+    while (next_line(&text, &line))
+        read_line(c, line, a);
     if (c->n_servers == 0 && parse_ip(STR("127.0.0.1"), 53, &c->server[0]))
         c->n_servers = 1; /* resolv.conf(5) */
+}
+
+void dns_conf_read(struct dns_conf *c, struct arena *a)
+{
+    struct str text;
+    dns_conf_parse(c, file_read(a, "/etc/resolv.conf", FILE_MAX, &text) ? text : STR(""), a);
+}
+
+size_t dns_hosts_find(struct str text, struct str name, union addr *v, size_t cap)
+{
+    struct str line, ip, word;
+    size_t n = 0;
+    while (n < cap && next_line(&text, &line)) {
+        bool named = false;
+        if (!next_word(&line, &ip))
+            continue;
+        while (next_word(&line, &word))
+            named |= str_ieq(word, name);
+        if (named && parse_ip(ip, 0, &v[n]))
+            n++;
+    }
+    return n;
 }
 
 size_t dns_hosts(struct str name, union addr *v, size_t cap)
 {
     struct arena a;
-    struct str text, line, ip, word;
-    size_t n = 0;
+    struct str text;
     arena_init(&a, 0, 0);
-    if (file_read(&a, "/etc/hosts", FILE_MAX, &text)) {
-        while (n < cap && next_line(&text, &line)) {
-            bool named = false;
-            if (!next_word(&line, &ip))
-                continue;
-            while (next_word(&line, &word))
-                named |= str_ieq(word, name);
-            if (named && parse_ip(ip, 0, &v[n]))
-                n++;
-        }
-    }
+    size_t n =
+        file_read(&a, "/etc/hosts", FILE_MAX, &text) ? dns_hosts_find(text, name, v, cap) : 0;
     arena_fini(&a);
     return n;
 }

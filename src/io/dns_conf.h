@@ -15,3 +15,6 @@ struct dns_conf {
 void dns_conf_read(struct dns_conf *c, struct arena *a);
 /* Addresses of name in the hosts file, at most cap; 0 when it has none. */
 size_t dns_hosts(struct str name, union addr *v, size_t cap);
+/* The same of a text; what is not understood is left out, as every resolver does. */
+void dns_conf_parse(struct dns_conf *c, struct str text, struct arena *a);
+size_t dns_hosts_find(struct str text, struct str name, union addr *v, size_t cap);

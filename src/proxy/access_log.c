@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/node.h"
+#include "io/sys.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 #include <errno.h>
@@ -80,7 +81,8 @@ static void write_block(struct log_writer *w, struct log_block *k)
     const char *p = k->bytes;
     size_t n = k->n;
     while (n && room(w, k->file)) {
-        ssize_t did = write(k->file->fd, p, k->file->regular || n < PIPE_PIECE ? n : PIPE_PIECE);
+        ssize_t did =
+            sys_write(k->file->fd, p, k->file->regular || n < PIPE_PIECE ? n : PIPE_PIECE);
         if (did < 0 && errno == EINTR)
             continue;
         if (did <= 0)
@@ -156,7 +158,7 @@ void log_writer_free(struct log_writer *w)
 static int file_open(const char *name, bool *ret_regular)
 {
     struct stat st;
-    int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    int fd = sys_open(name, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0640);
     if (fd < 0)
         return -1;
     *ret_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);

@@ -2,10 +2,9 @@
  * rewrites, a route's header edits. Worker threads. */
 #include "base/clock.h"
 #include "base/rand.h"
-#include "codec/cidr.h"
 #include "proxy/exchange.h"
+#include "proxy/forwarded.h"
 #include "proxy/proxy_priv.h"
-#include <stdio.h>
 
 /* What only a trusted proxy may say about the client; from anyone else it is removed (T12). */
 static bool speaks_for_client(uint8_t id)
@@ -26,95 +25,28 @@ static bool speaks_for_client(uint8_t id)
     }
 }
 
-static bool trusted_peer(const struct trust_section *t, const union addr *peer)
-{
-    for (size_t i = 0; i < t->proxies.n; i++) {
-        struct cidr c;
-        if (cidr_parse(t->proxies.v[i], &c) &&
-            (peer->sa.sa_family == AF_INET ? cidr_has(&c, &peer->v4.sin_addr, 4)
-                                           : cidr_has(&c, &peer->v6.sin6_addr, 16)))
-            return true;
-    }
-    return false;
-}
-
-/* The last address of an X-Forwarded-For that is not itself a trusted proxy; false when all are. */
-static bool client_in_list(struct exchange *x, struct str list, const struct trust_section *t)
-{
-    while (list.n) {
-        size_t at = list.n;
-        while (at > 0 && list.p[at - 1] != ',')
-            at--;
-        struct str one = str_trim(str_sub(list, at, list.n));
-        list.n = at ? at - 1 : 0;
-        union addr a;
-        char text[ADDR_TEXT_MAX + 8];
-        bool v6 = str_find(one, ':') < one.n;
-        if (one.n == 0 || one.n > ADDR_TEXT_MAX)
-            return true;
-        int n = snprintf(text, sizeof(text), v6 && one.p[0] != '[' ? "[%.*s]:0" : "%.*s:0",
-                         STR_FMT(one));
-        if (n < 0 || !addr_parse((struct str){ text, (size_t)n }, &a))
-            return true;
-        x->client = a;
-        if (!trusted_peer(t, &a))
-            return true;
-    }
-    return false;
-}
-
 /* Several fields are one list: read from its end. */
 static void client_from_forwarded(struct exchange *x)
 {
     const struct headers *h = &x->req.headers;
     for (uint32_t i = h->n; i-- > 0;)
         if (h->v[i].id == HDR_X_FORWARDED_FOR && header_live(&h->v[i]) &&
-            client_in_list(x, header_value(&h->v[i]), x->policy->trust))
+            forwarded_client(header_value(&h->v[i]), &x->policy->trust->proxies, &x->client))
             return;
-}
-
-static bool good_request_id(struct str s)
-{
-    if (s.n < 8 || s.n > 128)
-        return false;
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
-            return false;
-    return true;
-}
-
-/* W3C Trace Context: version 00 and the shape of it; anything else is not passed on. */
-static bool good_traceparent(struct str s)
-{
-    if (s.n < 55 || s.p[2] != '-' || s.p[35] != '-' || s.p[52] != '-')
-        return false;
-    bool trace = false, span = false;
-    for (size_t i = 0; i < 55; i++) {
-        char c = s.p[i];
-        if (i == 2 || i == 35 || i == 52)
-            continue;
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        trace |= i > 2 && i < 35 && c != '0';
-        span |= i > 35 && i < 52 && c != '0';
-    }
-    if (s.p[0] == 'f' && s.p[1] == 'f')
-        return false;
-    return trace && span && (s.n == 55 || (s.p[55] == '-' && !(s.p[0] == '0' && s.p[1] == '0')));
 }
 
 void exchange_identify(struct exchange *x)
 {
     const struct trust_section *t = x->policy->trust;
-    x->trusted = t->proxies.n && trusted_peer(t, &x->client);
+    x->trusted = t->proxies.n && forwarded_trusts(&t->proxies, &x->client);
     bool bad_trace = false;
     for (uint32_t i = 0; i < x->req.headers.n; i++) {
         struct header *h = &x->req.headers.v[i];
         if (h->id == HDR_X_REQUEST_ID) {
-            if (x->trusted && good_request_id(header_value(h)))
+            if (x->trusted && forwarded_id_valid(header_value(h)))
                 x->request_id = header_value(h);
             h->flags |= HDR_F_REMOVED;
-        } else if (h->id == HDR_TRACEPARENT && !good_traceparent(header_value(h))) {
+        } else if (h->id == HDR_TRACEPARENT && !forwarded_trace_valid(header_value(h))) {
             h->flags |= HDR_F_REMOVED;
             bad_trace = true;
         } else if (!x->trusted && speaks_for_client(h->id)) {

@@ -1,6 +1,7 @@
 /* Socket addresses: text and back. */
 #include "io/addr.h"
 #include "../harness/harness.h"
+#include "codec/cidr.h"
 
 static void round_trip(struct str in)
 {
@@ -56,4 +57,13 @@ void unit_addr(void)
         test_result(!addr_parse(bad[i], &a), __FILE__, __LINE__, "'%.*s' is refused",
                     STR_FMT(bad[i]));
     }
+
+    CASE("prefixes: plain text and nothing after it");
+    struct cidr c;
+    EXPECT(cidr_parse(STR("10.0.0.0/8"), &c) && c.bits == 8 && c.len == 4);
+    EXPECT(cidr_parse(STR("::1"), &c) && c.bits == 128 && c.len == 16);
+    EXPECT(!cidr_parse(STR("10.0.0.1/8"), &c));
+    EXPECT(!cidr_parse(STR("10.0.0.0/33"), &c));
+    EXPECT(!cidr_parse(STR("192.0.2.1\0x"), &c));
+    EXPECT(!cidr_parse(STR("::\0/0"), &c));
 }

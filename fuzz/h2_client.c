@@ -1,0 +1,30 @@
+/* An HTTP/2 client connection whose upstream sends frames in any order, with any contents, while
+   its user and time do what they may. */
+#include "support/frames.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct user u;
+    struct script s = { data, size };
+    CHECK(user_client(&u, PROTO_H2));
+    if (!(script_byte(&s) & 1))
+        frames_settings(&u);
+    while (s.n) {
+        uint8_t op = script_byte(&s);
+        if (op < 150) {
+            frames_send(&u, &s, false);
+        } else if (op < 210) {
+            user_request(&u, script_byte(&s));
+            user_turns(&u, 1);
+        } else if (op == 210) {
+            user_eof(&u);
+        } else {
+            uint8_t what = script_byte(&s);
+            user_act(&u, what, op);
+        }
+    }
+    user_finish(&u);
+    return 0;
+}
