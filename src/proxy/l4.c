@@ -177,6 +177,7 @@ static void connect_upstream(struct l4 *x)
         return;
     }
     x->up_used = true;
+    atomic_fetch_add_explicit(&w->p->upstream_connections, 1, memory_order_relaxed);
     arm(x, policy_of(x)->timeout->connect);
 }
 
@@ -234,6 +235,7 @@ static void up_close(struct conn *c, enum io_err e)
 {
     struct l4 *x = of_up(c);
     x->up_used = false;
+    atomic_fetch_sub_explicit(&x->l->w->p->upstream_connections, 1, memory_order_relaxed);
     bool never = !x->connected;
     if (never)
         report(x, true);

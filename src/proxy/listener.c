@@ -10,6 +10,8 @@
 
 enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
+    ACCEPT_REST_MS = 100,
+    ACCEPT_WARN_SECONDS = 10,
 };
 
 #define SHED_BODY                                                             \
@@ -25,9 +27,19 @@ static bool over_limit(const struct worker_listener *l)
 {
     int64_t max = l->conf->policy_set->limits->connections;
     uint32_t all = atomic_load_explicit(&l->runtime->socket->connections, memory_order_relaxed);
-    return (max && all >= (uint64_t)max) || worker_overloaded(l->w) ||
-           atomic_load_explicit(&l->w->p->connections, memory_order_relaxed) >=
-               l->w->p->max_connections;
+    return (max && all >= (uint64_t)max) || worker_overloaded(l->w);
+}
+
+/* All descriptors are in use; idle connections to services are given up for the clients to come. */
+static bool process_full(const struct worker_listener *l)
+{
+    const struct proxy *p = l->w->p;
+    uint32_t open = atomic_load_explicit(&p->connections, memory_order_relaxed) +
+                    atomic_load_explicit(&p->upstream_connections, memory_order_relaxed);
+    if (open < p->max_connections)
+        return false;
+    pool_relieve(l->w);
+    return true;
 }
 
 /* Sheds before anything is spent on the connection. Counted first: whoever has seen the answer
@@ -43,7 +55,7 @@ static void shed(struct worker_listener *l, int fd)
 
 static void accepted(struct worker_listener *l, int fd, const union addr *peer)
 {
-    if (over_limit(l)) {
+    if (over_limit(l) || process_full(l)) {
         shed(l, fd);
         return;
     }
@@ -60,6 +72,27 @@ static void accepted(struct worker_listener *l, int fd, const union addr *peer)
     }
 }
 
+/* The kernel has nothing left for another connection, and would say so in every turn. */
+static void rest(struct worker_listener *l)
+{
+    int64_t now = loop_now(l->w->loop);
+    if (l->removed)
+        return;
+    pool_relieve(l->w);
+    (void)loop_rewatch(l->w->loop, &l->watch, 0);
+    timer_set(l->w->loop, &l->rest, now + ACCEPT_REST_MS * NS_PER_MS);
+    if (now < l->next_warning)
+        return;
+    l->next_warning = now + ACCEPT_WARN_SECONDS * NS_PER_S;
+    LOG_WARN("out of descriptors or memory: connections wait", LS("listener", l->name));
+}
+
+static void on_rested(struct timer *t)
+{
+    struct worker_listener *l = CONTAINER_OF(t, struct worker_listener, rest);
+    (void)loop_rewatch(l->w->loop, &l->watch, LOOP_IN);
+}
+
 static void on_acceptable(struct watch *watch, uint32_t events)
 {
     struct worker_listener *l = CONTAINER_OF(watch, struct worker_listener, watch);
@@ -71,8 +104,8 @@ static void on_acceptable(struct watch *watch, uint32_t events)
             accepted(l, fd, &peer);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE)
-            LOG_WARN("out of file descriptors: connections wait", LS("listener", l->name));
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            rest(l);
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
@@ -145,6 +178,7 @@ struct worker_listener *worker_listener_open(struct worker *w, const struct list
     http_server_init(&l->http, w->loop, &server_events, l);
     list_add_tail(&w->listeners, &l->link);
     l->watch.fn = on_acceptable;
+    timer_init(&l->rest, on_rested);
     if (!loop_watch(w->loop, &l->watch, fd, LOOP_IN))
         LOG_ERROR("cannot watch a listening socket", LS("listener", l->name));
     return l;
@@ -180,6 +214,7 @@ void worker_listener_remove(struct worker_listener *l, int64_t deadline)
     l->drain_deadline = deadline;
     on_acceptable(&l->watch,
                   LOOP_IN); /* what has connected already is served: closing would reset it */
+    timer_fini(l->w->loop, &l->rest);
     loop_unwatch(l->w->loop, &l->watch);
     (void)sys_close(l->fd);
     l->fd = -1;

@@ -101,12 +101,19 @@ static void fail_waiters(struct pool *p, enum http_error e, const char *why)
     }
 }
 
+/* An idle connection ends; from here on nobody finds it. */
+static void retire(struct http_client *c)
+{
+    list_del(&c->link);
+    http_client_close(c);
+}
+
 static void on_connect_timeout(struct timer *t)
 {
     struct http_client *c = CONTAINER_OF(t, struct http_client, idle);
     struct pool *p = c->user;
     if (c->ready) {
-        http_client_close(c); /* idle for long enough */
+        retire(c); /* idle for long enough */
         return;
     }
     c->timed_out = true;
@@ -168,6 +175,7 @@ static void on_end(struct http_client *c, bool gone, enum http_error e, const ch
         return;
     CHECK(p->open > 0);
     p->open--;
+    atomic_fetch_sub_explicit(&p->w->p->upstream_connections, 1, memory_order_relaxed);
     permit_give(p);
     if (!c->opening)
         return;
@@ -180,6 +188,22 @@ static const struct http_client_events client_events = { .on_open = on_open,
                                                          .on_idle = on_idle,
                                                          .on_end = on_end };
 
+/* Half of what is idle, those that have waited longest. */
+void pool_relieve(struct worker *w)
+{
+    size_t i = 0;
+    for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
+        struct pool *p = m->value;
+        uint32_t n = 0;
+        LIST_FOR(it, &p->idle)
+        {
+            n++;
+        }
+        for (n = (n + 1) / 2; n > 0; n--)
+            retire(client(p->idle.prev));
+    }
+}
+
 /* Needs a permit. False: memory or descriptors are out (the permit is given back). */
 static bool open_conn(struct pool *p)
 {
@@ -191,9 +215,11 @@ static bool open_conn(struct pool *p)
         http_client_open(p->w->loop, &p->addr, p->tls, p->sni, &conf, &client_events, p);
     if (!c) {
         permit_give(p);
+        pool_relieve(p->w);
         return false;
     }
     c->opening = true;
+    atomic_fetch_add_explicit(&p->w->p->upstream_connections, 1, memory_order_relaxed);
     p->open++;
     p->connecting++;
     timer_init(&c->idle, on_connect_timeout);
@@ -262,7 +288,7 @@ static void give_back(struct pool *p)
         return;
     if (!list_empty(&p->idle)) {
         atomic_store_explicit(&p->state->starved, false, memory_order_relaxed);
-        http_client_close(client(p->idle.prev));
+        retire(client(p->idle.prev));
     }
 }
 

@@ -368,7 +368,7 @@ static void on_tick(struct timer *t)
 }
 
 /* ---- start and end ---- */
-/* Every proxied connection can take two descriptors. */
+/* Connections of both sides together; the rest is for files, probes and the status page. */
 static uint32_t connection_limit(void)
 {
     struct rlimit r;

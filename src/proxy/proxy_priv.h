@@ -81,8 +81,9 @@ struct proxy {
     bool running, draining, reload_wanted;
     int exit_code;
     int64_t drain_deadline;
-    _Atomic uint32_t shed, connections;
-    uint32_t max_connections; /* what the descriptor limit leaves room for */
+    _Atomic uint32_t shed, connections; /* connections: from clients */
+    _Atomic uint32_t upstream_connections;
+    uint32_t max_connections; /* of both, what the descriptor limit leaves room for */
     _Atomic bool drain_requested, stop_requested;
     _Atomic bool workers_ended[METRIC_MAX_WORKERS];
     int signals_seen;

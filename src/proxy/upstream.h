@@ -115,7 +115,9 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
 struct http_client *pool_acquire(struct pool *p, struct exchange *x,
                                  const struct policy_set *policy, bool *ret_wait);
 void pool_cancel(struct exchange *x); /* leaves the waiters */
-void pool_tick(struct worker *w);     /* once a second: gives back what nobody needs */
+/* Descriptors or memory are short: this worker's idle HTTP/1 connections are given up by halves. */
+void pool_relieve(struct worker *w);
+void pool_tick(struct worker *w); /* once a second: gives back what nobody needs */
 void pool_close_all(struct worker *w);
 bool pool_any_open(const struct worker *w);
 void pool_worker_fini(struct worker *w); /* when their connections are gone */

@@ -24,6 +24,8 @@ struct worker_listener {
     struct list link;
     struct worker *w;
     struct watch watch;
+    struct timer rest; /* accepting goes on when it ends */
+    int64_t next_warning;
     int fd;
     struct http_server http;                /* for http and https */
     const struct listener *conf;            /* in the current world; NULL once removed (draining) */

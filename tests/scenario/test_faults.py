@@ -3,6 +3,7 @@ error of ours, or a closed connection; a start that cannot be ends with code 1 a
 import os
 import signal
 import subprocess
+import threading
 
 from h2peers import H2Client, H2Upstream
 from peers import Closed, H1Client, client_context, reply
@@ -283,14 +284,39 @@ def test_a_worker_that_spins_ends_the_process(env):
     assert stack.count("weir") > 2, stack
 
 
-def test_out_of_descriptors(env):
-    """A small limit: connections over it wait or are shed; when others close, service goes on."""
-    import resource
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    up = env.upstream(echo)
-    script = env.write("limited.sh", "#!/bin/sh\nulimit -n 100\nexec \"%s\" \"$@\"\n" % env.binary)
+def limited(env, descriptors):
+    """From here on weir starts with so many descriptors at most."""
+    script = env.write("limited.sh", "#!/bin/sh\nulimit -n %d\nexec \"%s\" \"$@\"\n" % (descriptors, env.binary))
     os.chmod(script, 0o700)
     env.binary = script
+
+
+def test_descriptors_go_to_the_upstream_side(env):
+    """Few clients with many streams: the connections to the service count as well, new clients are shed or wait, and the log says it
+    once, not in every turn of a worker."""
+    go = threading.Event()
+    up = env.upstream(lambda x: reply(body="late") if go.wait(30) else None)
+    limited(env, 100)
+    w = env.weir(simple(up), workers=1)
+    address = w.addr()
+    c = H2Client(address)
+    env.clients.append(c)
+    streams = [c.start("GET", "/%d" % i) for i in range(100)]
+    until(lambda: len(up.requests) >= 30, "connections to the service")
+    for _ in range(30):
+        attempt(lambda: H1Client(address).close())
+    go.set()
+    for s in streams:
+        c.wait(s)
+    assert {s.status for s in streams} <= {200, 502, 503}, {s.status for s in streams}
+    until(lambda: attempt(lambda: H1Client(address).ask().status) == 200, "service goes on")
+    assert len([r for r in w.log() if r["msg"].startswith("out of desc")]) <= 2, w.stderr()[-3000:]
+
+
+def test_out_of_descriptors(env):
+    """A small limit: connections over it wait or are shed; when others close, service goes on."""
+    up = env.upstream(echo)
+    limited(env, 100)
     w = env.weir(simple(up), workers=1)
     address = w.addr()
     held = []
