@@ -21,6 +21,9 @@ static enum header_id plain_id(struct str name)
         str_ieq(str_sub(name, 0, 16), STR("x-authenticated-")) ||
         str_ieq(name, STR("x-credential-identifier")))
         return HDR_X_CONSUMER;
+    if (str_ieq(str_sub(name, 0, 12), STR("x-forwarded-")) ||
+        str_ieq(name, STR("x-original-url")) || str_ieq(name, STR("x-rewrite-url")))
+        return HDR_X_FORWARDED_OTHER;
     return HDR_OTHER;
 }
 

@@ -56,6 +56,8 @@ enum h1_chunk_event { CHUNK_MORE, CHUNK_DATA, CHUNK_END, CHUNK_BAD, CHUNK_TRAILE
    CHUNK_BAD. Size lines end at 16 digits and 256 bytes of extensions. */
 enum h1_chunk_event h1_chunk_step(struct h1_chunked *c, const char *p, size_t n, size_t *ret_used,
                                   struct str *ret_data);
+/* Whether a field may stand in trailers, in any version of HTTP. */
+bool h1_trailer_allowed(const struct header *h);
 /* Fields that trailers must not carry (framing, routing, authentication: RFC 9110 section 6.5.1)
  * are refused. */
 bool h1_parse_trailers(struct str block, struct header *hv, uint32_t cap, struct headers *ret);

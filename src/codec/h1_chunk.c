@@ -188,7 +188,7 @@ enum h1_chunk_event h1_chunk_step(struct h1_chunked *c, const char *p, size_t n,
 
 /* RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, content format. And
  * what proxies assert. */
-static bool trailer_allowed(const struct header *h)
+bool h1_trailer_allowed(const struct header *h)
 {
     static const uint64_t allowed = H1_BIT(HDR_OTHER) | H1_BIT(HDR_GRPC_STATUS) | H1_BIT(HDR_DATE) |
                                     H1_BIT(HDR_SERVER) | H1_BIT(HDR_X_REQUEST_ID) |
@@ -221,7 +221,7 @@ static bool trailer_allowed(const struct header *h)
     for (size_t i = 0; i < ARRAY_LEN(whole); i++)
         if (str_ieq(name, whole[i]))
             return false;
-    return true;
+    return !header_disguised(name);
 }
 
 bool h1_parse_trailers(struct str block, struct header *hv, uint32_t cap, struct headers *ret)
@@ -241,7 +241,7 @@ bool h1_parse_trailers(struct str block, struct header *hv, uint32_t cap, struct
             return false;
         struct str value = str_trim((struct str){ p + 1, (size_t)(stop - p) - 1 });
         if (!headers_add(ret, (struct str){ line, name_n }, value) ||
-            !trailer_allowed(&ret->v[ret->n - 1]))
+            !h1_trailer_allowed(&ret->v[ret->n - 1]))
             return false;
     }
     return true;

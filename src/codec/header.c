@@ -44,9 +44,11 @@ const struct str header_id_name[HDR_COUNT] = {
     [HDR_LOCATION] = STR_INIT("location"),
     [HDR_CLIENT_CERT] = STR_INIT("client-cert"),
     [HDR_X_FORWARDED_CLIENT_CERT] = STR_INIT("x-forwarded-client-cert"),
+    [HDR_X_FORWARDED_OTHER] = STR_INIT("x-forwarded"),
     [HDR_X_CONSUMER] = STR_INIT("x-consumer"),
 };
 
+#define BIT(id) (UINT64_C(1) << (id))
 #define NAME(lit, id)                       \
     if (scan_same(p, lit, sizeof(lit) - 1)) \
     return id
@@ -136,9 +138,15 @@ static enum header_id id_of_short(const char *p, size_t n)
     return HDR_OTHER;
 }
 
-/* The identity headers the gateway sets for upstreams are families, not single names. */
+/* The identity headers the gateway sets for upstreams, and what proxies tell, are families, not
+ * single names. */
 static enum header_id id_of_family(const char *p, size_t n)
 {
+    if (n >= 11 && scan_same(p, "x-forwarded", 11) && (n == 11 || p[11] == '-'))
+        return HDR_X_FORWARDED_OTHER;
+    if ((n == 14 && scan_same(p, "x-original-url", 14)) ||
+        (n == 13 && scan_same(p, "x-rewrite-url", 13)))
+        return HDR_X_FORWARDED_OTHER;
     if (n >= 11 && scan_same(p, "x-consumer-", 11))
         return HDR_X_CONSUMER;
     if (n >= 16 && scan_same(p, "x-authenticated-", 16))
@@ -185,6 +193,25 @@ enum header_id header_id_of(struct str name)
     if (id == HDR_OTHER && (p[0] | 0x20) == 'x')
         return id_of_family(p, name.n);
     return id;
+}
+
+bool header_disguised(struct str name)
+{
+    static const uint64_t asserted =
+        BIT(HDR_X_FORWARDED_FOR) | BIT(HDR_X_FORWARDED_PROTO) | BIT(HDR_X_FORWARDED_HOST) |
+        BIT(HDR_X_FORWARDED_PORT) | BIT(HDR_X_REAL_IP) | BIT(HDR_CLIENT_CERT) |
+        BIT(HDR_X_FORWARDED_CLIENT_CERT) | BIT(HDR_X_FORWARDED_OTHER) | BIT(HDR_X_CONSUMER) |
+        BIT(HDR_X_REQUEST_ID) | BIT(HDR_TRANSFER_ENCODING) | BIT(HDR_CONTENT_LENGTH) |
+        BIT(HDR_PROXY_AUTHORIZATION) | BIT(HDR_PROXY_CONNECTION);
+    char plain[32]; /* of a family the beginning is enough */
+    char first = name.n ? (char)(name.p[0] | 0x20) : 0;
+    if ((first != 'x' && first != 'c' && first != 't' && first != 'p') || name.n < 9 ||
+        !memchr(name.p, '_', name.n))
+        return false;
+    size_t n = name.n < sizeof(plain) ? name.n : sizeof(plain);
+    for (size_t i = 0; i < n; i++)
+        plain[i] = name.p[i] == '_' ? '-' : name.p[i];
+    return asserted >> header_id_of((struct str){ plain, n }) & 1;
 }
 
 bool header_name_valid(struct str s)

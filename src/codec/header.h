@@ -45,6 +45,8 @@ enum header_id {
     HDR_LOCATION,
     HDR_CLIENT_CERT,
     HDR_X_FORWARDED_CLIENT_CERT,
+    HDR_X_FORWARDED_OTHER, /* any other X-Forwarded-*, X-Original-URL, X-Rewrite-URL: what a proxy
+                              tells, as the ones above */
     HDR_X_CONSUMER, /* any of X-Consumer-*, X-Credential-Identifier, X-Authenticated-*: stripped
                        from outside */
     HDR_COUNT
@@ -67,7 +69,10 @@ struct headers {
 };
 enum header_id header_id_of(struct str name);      /* case-insensitive */
 extern const struct str header_id_name[HDR_COUNT]; /* lower case */
-bool header_name_valid(struct str s);              /* RFC 9110 token, not empty */
+/* A name that with '-' for '_' is one that a proxy asserts, or that frames: to what makes variables
+ * of names (CGI, WSGI and their heirs) it is the same. */
+bool header_disguised(struct str name);
+bool header_name_valid(struct str s); /* RFC 9110 token, not empty */
 bool header_value_valid(
     struct str s); /* no control characters but HTAB inside; no surrounding space needed */
 const struct header *headers_find(const struct headers *h,

@@ -45,6 +45,44 @@ static size_t plain_length(struct str path)
     }
 }
 
+/* Bytes of the escape or byte at s.p[i] that some servers take for the end of a segment (%2F, %5C)
+ * or of its name (";", %3B); 0: neither. */
+static size_t divider(struct str s, size_t i, bool *ret_name_only)
+{
+    *ret_name_only = s.p[i] == ';';
+    if (*ret_name_only)
+        return 1;
+    if (s.p[i] != '%') /* escapes are whole and upper-case here */
+        return 0;
+    unsigned v = scan_hex(s.p[i + 1]) << 4 | scan_hex(s.p[i + 2]);
+    *ret_name_only = v == ';';
+    return v == '/' || v == '\\' || v == ';' ? 3 : 0;
+}
+
+/* "..;", "..%2F" and the like: a name for us, a dot segment for others, so that they would serve
+   another path than was matched (T10). */
+static bool hidden_dots(struct str s)
+{
+    size_t dots = 0; /* of the part so far; SIZE_MAX: it is no dot segment */
+    bool in_parameter = false, divided = false, name_only;
+    for (size_t i = 0; i < s.n;) {
+        size_t n = divider(s, i, &name_only);
+        if (n && !in_parameter && (dots == 1 || dots == 2))
+            return true;
+        if (n) {
+            divided = true;
+            in_parameter = name_only;
+            dots = 0;
+        } else if (s.p[i] != '.') {
+            dots = SIZE_MAX;
+        } else if (dots != SIZE_MAX) {
+            dots++;
+        }
+        i += n ? n : 1;
+    }
+    return divided && !in_parameter && (dots == 1 || dots == 2);
+}
+
 /* A segment has ended: out[*seg, *w). "." goes, ".." takes its parent along. Returns false and a
    reason when the path climbs over the root, or over an empty segment, which some read as nothing
    and some as a segment. ret_kept: the segment stays. */
@@ -57,8 +95,10 @@ static bool end_segment(const char *out, size_t *seg, size_t *w, bool *ret_kept,
         return true;
     }
     if (n != 2 || out[*seg] != '.' || out[*seg + 1] != '.') {
-        *ret_kept = true;
-        return true;
+        *ret_kept = !hidden_dots((struct str){ out + *seg, n });
+        if (!*ret_kept)
+            *why = "dot segment hidden by ';', %2F or %5C";
+        return *ret_kept;
     }
     if (*seg == 1) {
         *why = "path climbs over the root";

@@ -53,6 +53,21 @@ struct http_stream *h1_client_request(struct client *cl)
 }
 
 /* ---- reading ---- */
+/* The request has been written whole. */
+static bool asked_whole(const struct h1_client_stream *st)
+{
+    return st->out.state == H1_OUT_DONE || (st->out.state == H1_OUT_LENGTH && st->out.left == 0);
+}
+
+/* The answer is complete. An upstream that answered before the end of a request may take the rest
+   of it for another one: its connection is not used again (CL.0). */
+static void answer_ends(struct client *cl)
+{
+    if (!asked_whole(&cl->h1))
+        cl->h1.keep = false;
+    loop_defer(cl->c.loop, &cl->task);
+}
+
 static void on_final_head(struct client *cl, struct http_message *m)
 {
     struct h1_client_stream *st = &cl->h1;
@@ -67,7 +82,7 @@ static void on_final_head(struct client *cl, struct http_message *m)
     if (!st->silent)
         st->s.ev->on_head(&st->s, m, st->in.state == H1_IN_DONE);
     if (st->in.state == H1_IN_DONE)
-        loop_defer(cl->c.loop, &cl->task);
+        answer_ends(cl);
 }
 
 /* Bytes used of a head; 0 when there is not enough of it. */
@@ -86,6 +101,10 @@ static size_t read_head(struct client *cl, const char *p, size_t n)
         (!st->upgrade || !header_list_has(str_from(st->offered), m.upgrade))) {
         r = H1_BAD;
         why = "101 that was not asked for";
+    }
+    if (r == H1_OK && m.status == 101 && !asked_whole(st)) { /* RFC 9110 section 7.8 */
+        r = H1_BAD;
+        why = "101 before the end of the request";
     }
     if (r == H1_OK && m.status < 200 && m.status != 101 && ++st->interims > H1_INTERIM_MAX) {
         r = H1_BAD;
@@ -108,7 +127,7 @@ static size_t read_body(struct client *cl, const char *p, size_t n)
     size_t used = 0;
     switch (h1_in_feed(&st->in, &cl->c, st->silent ? NULL : &st->s, (struct str){ p, n }, &used)) {
     case H1_FEED_END:
-        loop_defer(cl->c.loop, &cl->task);
+        answer_ends(cl);
         break;
     case H1_FEED_BAD:
         client_fail(cl, HTTP_ERR_PROTOCOL, "malformed chunked body");
@@ -126,8 +145,11 @@ static size_t consume(struct client *cl, const char *p, size_t n)
     size_t at = 0;
     while (at < n && !conn_closing(&cl->c)) {
         size_t used;
-        if (!st->active || st->out.state == H1_OUT_HEAD) {
-            client_fail(cl, HTTP_ERR_PROTOCOL, "bytes that were not asked for");
+        if (!st->active || st->out.state == H1_OUT_HEAD || st->asked == loop_now(cl->c.loop)) {
+            /* Those of the turn in which the request was written came before it, and none of it
+             * needs to be lost for that. */
+            client_fail(cl, cl->pub.requests > 1 ? HTTP_ERR_STALE : HTTP_ERR_PROTOCOL,
+                        "bytes that were not asked for");
             return n;
         }
         if (!st->headed)
@@ -208,6 +230,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
     struct client *cl = client_of_stream(s);
     struct h1_client_stream *st = &cl->h1;
     struct h1_framing f = { 0 };
+    st->asked = loop_now(cl->c.loop);
     st->method = m->method;
     st->upgrade = m->upgrade.n > 0 && m->upgrade.n < sizeof(st->offered);
     if (st->upgrade)

@@ -428,6 +428,8 @@ static bool stays_open(const struct h1_server_stream *st)
         return false;
     if (st->in.state == H1_IN_DONE)
         return !sc->eof || sc->in;
+    if (st->in.state == H1_IN_EOF)
+        return false; /* a CONNECT that was refused: what follows is not a body */
     /* An answer before the end of the body: only a short rest is worth reading. After an unanswered
        Expect nobody knows whether the body will come (RFC 9110 section 10.1.1). */
     return !st->expects && (st->in.state == H1_IN_CHUNKED || st->in.left <= H1_DISCARD_MAX);
@@ -562,7 +564,9 @@ static void op_abort(struct http_stream *s, enum http_error why)
      * reset instead, and one that nobody reads cannot be flushed. */
     bool framed = st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED;
     bool unread = why == HTTP_ERR_TIMEOUT && !conn_writable(c);
-    if (framed && !unread)
+    if (st->out.state == H1_OUT_DONE && !unread)
+        conn_close(c, HTTP_LINGER); /* all was said: the client may read it */
+    else if (framed && !unread)
         conn_close(c, (struct dur){ 0 });
     else
         conn_abort(c, IO_OTHER);

@@ -1,42 +1,6 @@
 /* The HTTP/2 session both sides share: frames in through nghttp2's callbacks, frames out in flush,
-   flow control, and what a peer may do before it counts as abuse (T17, T18). Loop thread only. */
+   flow control. Loop thread only. */
 #include "http/h2_priv.h"
-
-/* ---- abuse ---- */
-bool h2_spend(struct h2 *h, struct h2_budget *b, uint32_t burst, uint32_t per_second)
-{
-    int64_t now = loop_now(h->c->loop);
-    uint64_t back = (uint64_t)(now - b->last) * per_second / NS_PER_S;
-    if (back > 0) {
-        b->spent = back >= b->spent ? 0 : b->spent - (uint32_t)back;
-        b->last = now;
-    }
-    return ++b->spent <= burst;
-}
-
-void h2_abuse(struct h2 *h, const char *what)
-{
-    if (h->abused)
-        return;
-    h->abused = true;
-    if (h->sc)
-        server_conn_event(h->sc, HTTP_CONN_ABUSE, what);
-    nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
-    h2_wake(h);
-}
-
-enum { CONTROL_BURST = 300, CONTROL_RATE = 100, RESET_BURST = 200, RESET_RATE = 50 };
-static void control_frame(struct h2 *h, const char *what)
-{
-    if (h->sc && !h2_spend(h, &h->control, CONTROL_BURST, CONTROL_RATE))
-        h2_abuse(h, what);
-}
-
-static void stream_reset(struct h2 *h, const char *what)
-{
-    if (h->sc && !h2_spend(h, &h->resets, RESET_BURST, RESET_RATE))
-        h2_abuse(h, what);
-}
 
 /* ---- streams ---- */
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
@@ -122,6 +86,13 @@ static struct h2_stream *find(struct h2 *h, int32_t id)
     return nghttp2_session_get_stream_user_data(h->ng, id);
 }
 
+static void fail_stream(struct h2_stream *st, uint32_t code)
+{
+    st->reset = true;
+    nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, code);
+    h2_wake(st->h);
+}
+
 /* ---- callbacks: reading ---- */
 /* RFC 9113 section 5.1.1: ids only go up, and one that was passed over can never be opened. nghttp2
    takes it for a late frame of a closed stream; those have been opened lately. */
@@ -130,6 +101,8 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
     const struct h2 *h = user;
     uint32_t n = h->n_opened < H2_OPENED ? h->n_opened : H2_OPENED;
     int32_t oldest = INT32_MAX, newest = 0;
+    if (h->sc && hd->type > NGHTTP2_CONTINUATION)
+        h2_abuse_noise((struct h2 *)user, "frames of an unknown type");
     if (!h->sc || hd->type != NGHTTP2_HEADERS || n == 0)
         return 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -149,6 +122,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
     struct h2 *h = user;
     h->in_block = true;
     h2_head_begin(&h->head);
+    if (h->sc)
+        server_arm(h->sc, h->sc->srv->conf.header);
     if (f->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct h2_stream *st = h2_stream_new(h, f->hd.stream_id);
@@ -156,8 +131,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(ng, f->hd.stream_id, st);
     h->opened[h->n_opened++ % H2_OPENED] = f->hd.stream_id;
-    if (h->sc)
-        server_arm(h->sc, h->sc->srv->conf.header);
+    h2_abuse_useful(h);
     return 0;
 }
 
@@ -181,15 +155,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
     return 0;
 }
 
-static void fail_stream(struct h2_stream *st, uint32_t code)
-{
-    nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, code);
-    h2_wake(st->h);
-}
-
 void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why)
 {
-    fail_stream(st, NGHTTP2_PROTOCOL_ERROR);
+    /* st->reset is not set: this is the peer's doing, and counts. */
+    (void)nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
+    h2_wake(st->h);
     if (st->silent)
         return;
     st->silent = true;
@@ -201,10 +171,10 @@ static void on_block_end(struct h2 *h, const nghttp2_frame *f)
     struct h2_stream *st = find(h, f->hd.stream_id);
     bool end = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
     h->in_block = false;
+    if (h->sc)
+        h2_server_block_end(h);
     if (!st)
         return;
-    if (h->sc)
-        server_arm(h->sc, (struct dur){ 0 });
     if (st->headed && st->too_large) { /* part of them would be taken for the whole */
         h2_break_stream(st, HTTP_ERR_TOO_LARGE, "trailers too large");
         return;
@@ -227,7 +197,7 @@ static void on_data_end(struct h2 *h, const nghttp2_frame *f)
 {
     struct h2_stream *st = find(h, f->hd.stream_id);
     if (f->hd.length == 0 && !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
-        control_frame(h, "empty DATA frames");
+        h2_abuse_control(h, "empty DATA frames");
     if (!st || !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return;
     st->in_done = true;
@@ -247,18 +217,21 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
         on_data_end(h, f);
         break;
     case NGHTTP2_SETTINGS:
-        control_frame(h, "SETTINGS flood");
+        h2_abuse_control(h, "SETTINGS flood");
         if (h->cl && !(f->hd.flags & NGHTTP2_FLAG_ACK))
             h2_client_settings(h);
         break;
     case NGHTTP2_PING:
-        control_frame(h, "PING flood");
+        h2_abuse_control(h, "PING flood");
         break;
     case NGHTTP2_PRIORITY:
-        control_frame(h, "PRIORITY flood");
+        h2_abuse_control(h, "PRIORITY flood");
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        h2_abuse_noise(h, "WINDOW_UPDATE flood");
         break;
     case NGHTTP2_RST_STREAM:
-        stream_reset(h, "rapid reset");
+        h2_abuse_reset(h, "rapid reset");
         break;
     case NGHTTP2_GOAWAY:
         if (h->cl)
@@ -270,14 +243,13 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
     return 0;
 }
 
-/* A frame that broke the rules; nghttp2 answers it with RST_STREAM or GOAWAY. What makes us reset
-   streams counts as if the peer had reset them (MadeYouReset). */
+/* A frame that broke the rules; nghttp2 answers it with RST_STREAM, which sent_reset counts, or
+ * GOAWAY. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int error, void *user)
 {
     struct h2 *h = user;
     (void)ng, (void)error;
     h->in_block = f->hd.type == NGHTTP2_HEADERS ? false : h->in_block;
-    stream_reset(h, "streams broken on purpose");
     return 0;
 }
 
@@ -398,6 +370,8 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *he
         conn_write(h->c, st->out.p + st->out_at, n);
     st->out_at += n;
     h->queued -= n;
+    if (n >= H2_USEFUL_DATA || st->out_at == st->out.n)
+        h2_abuse_useful(h); /* not cut short by a window opened byte by byte */
     if (st->out_at == st->out.n) {
         buf_clear(&st->out);
         st->out_at = 0;
@@ -405,9 +379,20 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *he
     return 0;
 }
 
+/* What makes us reset streams counts as if the peer had reset them (MadeYouReset), whatever the
+ * way: all but our own decisions. */
+static void sent_reset(struct h2 *h, const nghttp2_frame *f)
+{
+    const struct h2_stream *st = find(h, f->hd.stream_id);
+    if (f->rst_stream.error_code != NGHTTP2_NO_ERROR && !(st && st->reset))
+        h2_abuse_reset(h, "streams broken on purpose");
+}
+
 static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *user)
 {
     struct h2 *h = user;
+    if (f->hd.type == NGHTTP2_RST_STREAM && h->sc)
+        sent_reset(h, f);
     if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
         !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
@@ -506,7 +491,7 @@ bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32
     h->flush.fn = flush_task;
     list_init(&h->streams);
     buf_init(&h->head.bytes, 2u * H2_HEAD_TOTAL);
-    h->control.last = h->resets.last = loop_now(c->loop);
+    h->control.last = h->resets.last = h->noise.last = loop_now(c->loop);
     nghttp2_session_callbacks *cb = callbacks_make();
     nghttp2_option *opt = NULL;
     if (!cb || nghttp2_option_new(&opt) != 0) {
@@ -692,6 +677,11 @@ static void op_abort(struct http_stream *s, enum http_error why)
         h2_stream_drop(st);
         if (h->cl)
             h2_client_stream_closed(h);
+        return;
+    }
+    if (why == HTTP_ERR_TIMEOUT && st->h->sc && !conn_writable(st->h->c)) {
+        conn_abort(st->h->c,
+                   IO_OTHER); /* the client reads nothing: no RST_STREAM would ever leave */
         return;
     }
     bool cancel = why == HTTP_ERR_CANCEL || why == HTTP_ERR_TIMEOUT;

@@ -18,6 +18,7 @@ enum {
     H2_HEAD_TOTAL =
         256 *
         1024, /* header bytes of one head, decoded, before the connection is given up as abuse */
+    H2_USEFUL_DATA = 256, /* bytes of a DATA frame that are worth the frame */
     H2_SPARE = 16,
     H2_OPENED = 32,
 };
@@ -50,6 +51,7 @@ struct h2_stream {
     bool head_request : 1;
     bool too_large : 1;
     bool rejected : 1;
+    bool reset : 1; /* by our own decision */
 };
 struct h2_head { /* of the header block being received; blocks of a connection do not interleave */
     struct buf bytes;
@@ -70,9 +72,10 @@ struct h2 {
     uint32_t n_spare, n_streams;
     size_t queued; /* body bytes over all streams */
     struct h2_head head;
-    struct h2_budget control, resets;
+    struct h2_budget control, resets, noise;
     uint32_t head_limit, header_limit;
     int32_t goaway_id;
+    int64_t goaway_at;         /* when the last word is due, once going: monotonic ns */
     int32_t opened[H2_OPENED]; /* a ring of the ids last opened, to know one that was passed over */
     uint32_t n_opened;
     bool in_block; /* a header block has begun and not ended */
@@ -90,9 +93,14 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id);
 void h2_stream_drop(struct h2_stream *st);
 /* Resets a stream whose peer broke the rules, and tells its user. */
 void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why);
-bool h2_spend(struct h2 *h, struct h2_budget *b, uint32_t burst, uint32_t per_second);
-void h2_abuse(struct h2 *h, const char *what);
 void h2_streams_lost(struct h2 *h, enum http_error e, const char *why); /* tells all users */
+
+/* h2_abuse.c: what a peer may do. Only clients are judged. */
+void h2_abuse(struct h2 *h, const char *what);         /* gives the connection up */
+void h2_abuse_control(struct h2 *h, const char *what); /* a frame that asks for nothing */
+void h2_abuse_reset(struct h2 *h, const char *what);   /* a stream ended without an answer */
+void h2_abuse_noise(struct h2 *h, const char *what);   /* a frame that is fine beside useful ones */
+void h2_abuse_useful(struct h2 *h);
 
 /* h2_head.c: heads in and out */
 bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value,
@@ -111,6 +119,7 @@ size_t h2_head_nv(const struct http_message *m, bool request, char length[24], n
 void h2_server_head(struct h2_stream *st, bool end);
 void h2_client_head(struct h2_stream *st, bool end);
 void h2_server_stream_closed(struct h2 *h);
+void h2_server_block_end(struct h2 *h);
 void h2_client_stream_closed(struct h2 *h);
 void h2_client_goaway(struct h2 *h);
 void h2_client_settings(struct h2 *h);

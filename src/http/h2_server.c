@@ -79,6 +79,10 @@ void h2_server_stream_closed(struct h2 *h)
 
 static void last_word(struct h2 *h)
 {
+    if (!conn_writable(h->c)) {
+        conn_abort(h->c, IO_OTHER); /* nobody reads: it would never be said */
+        return;
+    }
     (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
                                 nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
                                 NULL, 0);
@@ -95,9 +99,39 @@ void h2_server_drain(struct server_conn *sc)
     if (h->going || conn_closing(&sc->c))
         return;
     h->going = true;
+    h->goaway_at = loop_now(sc->c.loop) + GOAWAY_PAUSE_MS * NS_PER_MS;
     (void)nghttp2_submit_shutdown_notice(h->ng);
     h2_wake(h);
     server_arm(sc, (struct dur){ GOAWAY_PAUSE_MS * NS_PER_MS });
+}
+
+/* The pause after the announcement is over. */
+static void go(struct h2 *h)
+{
+    if (h->n_streams == 0) {
+        last_word(h);
+        return;
+    }
+    server_arm(h->sc, (struct dur){ GOAWAY_PAUSE_MS * NS_PER_MS });
+    if (h->goaway_id)
+        return;
+    h->goaway_id = nghttp2_session_get_last_proc_stream_id(h->ng);
+    (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, h->goaway_id, NGHTTP2_NO_ERROR, NULL, 0);
+    h2_wake(h);
+}
+
+/* A header block ended: its time limit goes. A client that goes on asking does not put its end off.
+ */
+void h2_server_block_end(struct h2 *h)
+{
+    struct server_conn *sc = h->sc;
+    int64_t left = h->goaway_at - loop_now(sc->c.loop);
+    if (h->going && left <= 0)
+        go(h);
+    else if (h->going)
+        server_arm(sc, (struct dur){ left });
+    else
+        server_arm(sc, h->n_streams ? (struct dur){ 0 } : sc->srv->conf.keep_alive);
 }
 
 void h2_server_timeout(struct server_conn *sc)
@@ -106,16 +140,8 @@ void h2_server_timeout(struct server_conn *sc)
     if (h->in_block) {
         server_conn_event(sc, HTTP_CONN_HEADER_TIMEOUT, "request head took too long");
         conn_abort(&sc->c, IO_OTHER);
-    } else if (h->going && h->n_streams > 0) {
-        server_arm(sc, (struct dur){ GOAWAY_PAUSE_MS * NS_PER_MS });
-        if (h->goaway_id == 0) {
-            h->goaway_id = nghttp2_session_get_last_proc_stream_id(h->ng);
-            (void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE, h->goaway_id, NGHTTP2_NO_ERROR,
-                                        NULL, 0);
-            h2_wake(h);
-        }
     } else if (h->going) {
-        last_word(h);
+        go(h);
     } else if (h->n_streams == 0) {
         server_conn_event(sc, HTTP_CONN_IDLE_TIMEOUT, "");
         last_word(h);

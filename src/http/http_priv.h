@@ -21,7 +21,7 @@ enum {
 extern const struct http_events
     http_no_events; /* until the user sets its own: every callback does nothing */
 enum http_error http_error_of_io(enum io_err e);
-/* Whether a trailer field of this id may be passed on (RFC 9110 section 6.5.1). */
+/* Whether a trailer field may be passed on (RFC 9110 section 6.5.1). */
 bool http_trailer_allowed(const struct header *h);
 
 /* ---- HTTP/1 bodies ---- */
@@ -147,6 +147,7 @@ struct h1_client_stream {
     struct http_stream s;
     struct h1_in in;
     struct h1_out out;
+    int64_t asked; /* the turn of the loop in which the head was written: its loop_now */
     uint8_t method;
     uint8_t interims;
     bool active;      /* a request is under way */

@@ -54,17 +54,7 @@ enum http_error http_error_of_io(enum io_err e)
 
 bool http_trailer_allowed(const struct header *h)
 {
-    switch (h->id) {
-    case HDR_OTHER:
-    case HDR_GRPC_STATUS:
-    case HDR_DATE:
-    case HDR_SERVER:
-    case HDR_X_REQUEST_ID:
-    case HDR_PROXY_STATUS:
-        return header_live(h);
-    default:
-        return false;
-    }
+    return header_live(h) && h1_trailer_allowed(h);
 }
 
 static void no_head(struct http_stream *s, struct http_message *m, bool end)

@@ -421,6 +421,8 @@ static void down_data(struct http_stream *s, const char *p, size_t n)
     struct exchange *x = s->user;
     x->last_activity = loop_now(x->w->loop);
     x->bytes_in += n;
+    if (x->state == X_TUNNEL && !x->up)
+        return;
     if (x->state >= X_REPLY && x->state != X_TUNNEL)
         return; /* an answer is on its way: the rest of the request is not wanted */
     if (x->policy->limits->body.n && x->state != X_TUNNEL) {

@@ -18,6 +18,7 @@ static bool speaks_for_client(uint8_t id)
     case HDR_X_REAL_IP:
     case HDR_CLIENT_CERT:
     case HDR_X_FORWARDED_CLIENT_CERT:
+    case HDR_X_FORWARDED_OTHER:
     case HDR_X_CONSUMER:
         return true;
     default:
@@ -49,7 +50,8 @@ void exchange_identify(struct exchange *x)
         } else if (h->id == HDR_TRACEPARENT && !forwarded_trace_valid(header_value(h))) {
             h->flags |= HDR_F_REMOVED;
             bad_trace = true;
-        } else if (!x->trusted && speaks_for_client(h->id)) {
+        } else if (h->id == HDR_OTHER ? header_disguised(header_name(h))
+                                      : !x->trusted && speaks_for_client(h->id)) {
             h->flags |= HDR_F_REMOVED;
         }
     }

@@ -439,11 +439,11 @@ static void up_head(struct http_stream *s, struct http_message *m, bool end)
         exchange_set_state(x, X_TUNNEL);
     } else {
         exchange_set_state(x, X_RESPONSE);
-        if (x->body_replay) {
-            x->body_replay = false; /* no retry from here on */
-            buf_fini(&x->body);
-            x->body_sent = 0;
-        }
+    }
+    if (x->body_replay) {
+        x->body_replay = false; /* no retry from here on */
+        buf_fini(&x->body);
+        x->body_sent = 0;
     }
     exchange_send_head(x, m, end);
     if (x->state == X_RESPONSE && end)

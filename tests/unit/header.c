@@ -23,10 +23,13 @@ static void ids(void)
             wrong[i] = name.p[i] == '-'
                            ? '\r'
                            : '_'; /* CR differs from '-' by the bit that case differs by */
-            EXPECT_INT(header_id_of((struct str){ wrong, name.n }), HDR_OTHER);
+            bool family = i > 11 && str_starts(name, STR("x-forwarded-"));
+            EXPECT_INT(header_id_of((struct str){ wrong, name.n }),
+                       family ? HDR_X_FORWARDED_OTHER : HDR_OTHER);
             wrong[i] = name.p[i];
         }
-        EXPECT_INT(header_id_of(str_sub(name, 0, name.n - 1)), HDR_OTHER);
+        EXPECT_INT(header_id_of(str_sub(name, 0, name.n - 1)),
+                   str_starts(name, STR("x-forwarded-")) ? HDR_X_FORWARDED_OTHER : HDR_OTHER);
     }
     CASE("identity headers are families");
     static const struct {
@@ -34,6 +37,10 @@ static void ids(void)
         int id;
     } rows[] = {
         { "X-Consumer-Id", HDR_X_CONSUMER },
+        { "X-Forwarded-Prefix", HDR_X_FORWARDED_OTHER },
+        { "x-forwarded-", HDR_X_FORWARDED_OTHER },
+        { "X-Original-URL", HDR_X_FORWARDED_OTHER },
+        { "x-rewrite-url", HDR_X_FORWARDED_OTHER },
         { "x-consumer-groups-and-more", HDR_X_CONSUMER },
         { "X-Consumer", HDR_X_CONSUMER },
         { "X-Credential-Identifier", HDR_X_CONSUMER },
@@ -47,6 +54,25 @@ static void ids(void)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         EXPECT_INT(header_id_of(str_from(rows[i].name)), rows[i].id);
+}
+
+static void disguises(void)
+{
+    static const char *yes[] = { "X_Forwarded_For",   "x-forwarded_proto",   "X_FORWARDED_PREFIX",
+                                 "X_Real-IP",         "x_request_id",        "Transfer_Encoding",
+                                 "content_length",    "proxy_authorization", "client_cert",
+                                 "X_Consumer_Groups", "x_original_url" };
+    static const char *no[] = { "X-Forwarded-For", "x_mine", "my_id",     "content_type", "_", "x_",
+                                "x_forw_",         "",       "user_agent" };
+    CASE("underscores do not make another name");
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        test_result(header_disguised(str_from(yes[i])), __FILE__, __LINE__, "%s", yes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        test_result(!header_disguised(str_from(no[i])), __FILE__, __LINE__, "%s", no[i]);
+    char longest[200];
+    memset(longest, '_', sizeof(longest));
+    memcpy(longest, "x_forwarded", 11);
+    EXPECT(header_disguised((struct str){ longest, sizeof(longest) }));
 }
 
 static void validity(void)
@@ -122,6 +148,7 @@ void unit_header(void);
 void unit_header(void)
 {
     ids();
+    disguises();
     validity();
     lookup();
     lists();
