@@ -416,7 +416,7 @@ static void test_alternatives(void)
                 POLICY("s", "target: {service: shop}, probe: {b: '2'}, retry: {on: [sometimes]}"),
             "t.yaml:29:40: spec.probe: missing required field 'level'\n"
             "t.yaml:29:63: spec.retry.on[0]: 'sometimes' is not one of connect-failure, reset, "
-            "refused-stream, timeout, gateway-error, 5xx or a status 100..599\n");
+            "refused-stream, timeout, gateway-error, 5xx or a status 400..599\n");
 }
 
 static void test_refused(void)

@@ -100,16 +100,16 @@ void unit_sections(void)
                          "{\"on\":[\"reset\",\"sometimes\",\"600\",\"099\",\"0503\"]}", &r),
                STR("p.json:1:16: spec.x.on[1]: 'sometimes' is not one of connect-failure, reset, "
                    "refused-stream, timeout, gateway-error, 5xx or "
-                   "a status 100..599\n"
+                   "a status 400..599\n"
                    "p.json:1:28: spec.x.on[2]: '600' is not one of connect-failure, reset, "
                    "refused-stream, timeout, gateway-error, 5xx or a "
-                   "status 100..599\n"
+                   "status 400..599\n"
                    "p.json:1:34: spec.x.on[3]: '099' is not one of connect-failure, reset, "
                    "refused-stream, timeout, gateway-error, 5xx or a "
-                   "status 100..599\n"
+                   "status 400..599\n"
                    "p.json:1:40: spec.x.on[4]: '0503' is not one of connect-failure, reset, "
                    "refused-stream, timeout, gateway-error, 5xx or a "
-                   "status 100..599\n"));
+                   "status 400..599\n"));
     EXPECT_STR(errors_of(&a, &retry_schema, "{\"backoffBase\":\"1s\"}", &r),
                STR("p.json:1:1: spec.x: backoffBase is longer than backoffMax\n"));
 
