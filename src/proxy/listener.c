@@ -166,12 +166,18 @@ void listener_count_raw(struct worker_listener *l, int by)
     count_connections(l, by);
 }
 
+static void rename_listener(struct worker_listener *l, struct str to)
+{
+    char *name = mem_need(to.n + 1);
+    memcpy(name, to.p, to.n);
+    mem_free((void *)l->name.p);
+    l->name = (struct str){ name, to.n };
+}
+
 struct worker_listener *worker_listener_open(struct worker *w, const struct listener *conf, int fd)
 {
     struct worker_listener *l = NEW(struct worker_listener);
-    char *name = mem_need(conf->name.n + 1);
-    memcpy(name, conf->name.p, conf->name.n);
-    l->name = (struct str){ name, conf->name.n };
+    rename_listener(l, conf->name);
     l->w = w;
     l->fd = fd;
     list_init(&l->raw);
@@ -190,6 +196,13 @@ void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin,
     struct world_pin *old = l->conf_pin;
     const struct limits_section *lim = conf->policy_set->limits;
     const struct timeout_section *t = conf->policy_set->timeout;
+    if (l->runtime && l->runtime->metrics.active != rt->metrics.active) { /* another name */
+        int64_t n = (int64_t)l->http.n_conns + l->n_raw;
+        metric_add(l->runtime->metrics.active, l->w->id, -n);
+        metric_add(rt->metrics.active, l->w->id, n);
+    }
+    if (!str_eq(l->name, conf->name))
+        rename_listener(l, conf->name);
     l->conf_pin = pin_ref(pin);
     l->conf = conf;
     l->runtime = rt;
@@ -206,19 +219,25 @@ void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin,
         pin_unref(l->w, old);
 }
 
+int worker_listener_yield(struct worker_listener *l, int64_t deadline)
+{
+    int fd = l->fd;
+    l->removed = true;
+    l->drain_deadline = deadline;
+    timer_fini(l->w->loop, &l->rest);
+    loop_unwatch(l->w->loop, &l->watch);
+    l->fd = -1;
+    http_server_drain(&l->http);
+    return fd;
+}
+
 void worker_listener_remove(struct worker_listener *l, int64_t deadline)
 {
     if (l->removed)
         return;
-    l->removed = true;
-    l->drain_deadline = deadline;
-    on_acceptable(&l->watch,
-                  LOOP_IN); /* what has connected already is served: closing would reset it */
-    timer_fini(l->w->loop, &l->rest);
-    loop_unwatch(l->w->loop, &l->watch);
-    (void)sys_close(l->fd);
-    l->fd = -1;
-    http_server_drain(&l->http);
+    /* what has connected already is served: closing would reset it */
+    on_acceptable(&l->watch, LOOP_IN);
+    (void)sys_close(worker_listener_yield(l, deadline));
 }
 
 bool worker_listener_idle(const struct worker_listener *l)

@@ -17,17 +17,6 @@ enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4 };
 static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S; /* then it is told */
 
 /* ---- sockets ---- */
-static struct bound *bound_find(struct proxy *p, struct str name, struct str address)
-{
-    LIST_FOR(it, &p->bound)
-    {
-        struct bound *b = CONTAINER_OF(it, struct bound, link);
-        if (str_eq(b->name, name) && str_eq(b->address, address))
-            return b;
-    }
-    return NULL;
-}
-
 static struct str keep_str(struct str s)
 {
     char *c = mem_need(s.n + 1);
@@ -102,6 +91,36 @@ static bool address_free(const struct proxy *p, const struct listener *l, const 
     return true;
 }
 
+/* What is bound already stays bound: first for the listeners that have not changed, then for those
+ * that only got another name, so that no connection on its way is lost. */
+static void bound_match(struct proxy *p, struct runtime *r, bool by_name)
+{
+    for (size_t i = 0; i < r->n_listeners; i++) {
+        struct runtime_listener *rl = &r->listeners[i];
+        LIST_FOR(it, &p->bound)
+        {
+            struct bound *b = CONTAINER_OF(it, struct bound, link);
+            bool fits =
+                by_name ? str_eq(b->name, rl->conf->name) && str_eq(b->address, rl->conf->address)
+                        : addr_port(&rl->addr) && addr_equal(&b->real, &rl->addr);
+            if (rl->socket || b->keep || !fits)
+                continue;
+            b->keep = true;
+            rl->socket = b;
+        }
+    }
+}
+
+static void bound_undo(struct proxy *p, struct runtime *r)
+{
+    for (size_t i = 0; i < r->n_listeners; i++) {
+        struct bound *b = r->listeners[i].socket;
+        r->listeners[i].socket = NULL;
+        if (b && b->fresh)
+            bound_free(p, b);
+    }
+}
+
 static bool bind_all(struct proxy *p, struct runtime *r, struct errors *e)
 {
     bool ok = true;
@@ -110,29 +129,35 @@ static bool bind_all(struct proxy *p, struct runtime *r, struct errors *e)
         struct bound *b = CONTAINER_OF(it, struct bound, link);
         b->fresh = b->keep = false;
     }
+    bound_match(p, r, true);
+    bound_match(p, r, false);
     for (size_t i = 0; i < r->n_listeners; i++) {
         struct runtime_listener *rl = &r->listeners[i];
-        struct bound *b = bound_find(p, rl->conf->name, rl->conf->address);
-        if (b)
-            b->keep = true;
-        else if (address_free(p, rl->conf, &rl->addr, e))
-            b = bound_open(p, rl->conf, &rl->addr, e);
-        rl->socket = b;
-        ok &= b != NULL;
+        if (!rl->socket && address_free(p, rl->conf, &rl->addr, e))
+            rl->socket = bound_open(p, rl->conf, &rl->addr, e);
+        ok &= rl->socket != NULL;
     }
-    LIST_FOR_SAFE(it, tmp, &p->bound)
-    {
-        struct bound *b = CONTAINER_OF(it, struct bound, link);
-        if (!ok && b->fresh)
-            bound_free(p, b);
-    }
+    if (!ok)
+        bound_undo(p, r);
+    for (size_t i = 0; ok && i < r->n_listeners; i++)
+        atomic_fetch_add(&r->listeners[i].socket->users, 1);
     return ok;
 }
 
-/* After the swap: what no listener uses any more. The struct outlives its last connection's count,
- * so it is retired, not freed. */
+/* After the swap: new names, and what no listener uses any more. The struct is freed after the last
+ * runtime that counts connections in it. */
 static void bound_sweep(struct proxy *p)
 {
+    for (size_t i = 0; i < p->runtime->n_listeners; i++) {
+        const struct runtime_listener *rl = &p->runtime->listeners[i];
+        struct bound *b = rl->socket;
+        if (str_eq(b->name, rl->conf->name) && str_eq(b->address, rl->conf->address))
+            continue;
+        mem_free((void *)b->name.p);
+        mem_free((void *)b->address.p);
+        b->name = keep_str(rl->conf->name);
+        b->address = keep_str(rl->conf->address);
+    }
     LIST_FOR_SAFE(it, tmp, &p->bound)
     {
         struct bound *b = CONTAINER_OF(it, struct bound, link);
@@ -140,6 +165,16 @@ static void bound_sweep(struct proxy *p)
             continue;
         list_del(&b->link);
         list_add_tail(&p->bound_old, &b->link);
+    }
+}
+
+static void free_old_bounds(struct proxy *p)
+{
+    LIST_FOR_SAFE(it, tmp, &p->bound_old)
+    {
+        struct bound *b = CONTAINER_OF(it, struct bound, link);
+        if (atomic_load(&b->users) == 0)
+            bound_free(p, b);
     }
 }
 
@@ -356,6 +391,7 @@ static void on_tick(struct timer *t)
     int64_t now = loop_now(p->loop);
     free_retired(p);
     watchdog_tick(p);
+    free_old_bounds(p);
     if (p->draining && now > p->drain_deadline + NS_PER_S)
         atomic_store(&p->stop_requested, true);
     if (p->draining && workers_ended(p)) {

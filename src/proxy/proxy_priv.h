@@ -43,6 +43,7 @@ struct bound {
     union addr real;
     int *fd; /* per worker; -1 once handed over */
     bool fresh, keep;
+    _Atomic uint32_t users;       /* runtimes */
     _Atomic uint32_t connections; /* open ones over all workers */
 };
 struct retired {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/proxy_priv.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static bool refuse(struct errors *e, struct str what, const char *fmt, struct str a)
@@ -173,6 +174,8 @@ void runtime_free(struct runtime *r)
     for (size_t i = 0; i < r->n_listeners; i++) {
         tls_unref(r->listeners[i].tls);
         log_file_unref(r->listeners[i].log);
+        if (r->listeners[i].socket)
+            atomic_fetch_sub(&r->listeners[i].socket->users, 1);
     }
     for (size_t i = 0; i < r->n_clusters; i++)
         tls_unref(r->clusters[i].tls);

@@ -62,12 +62,12 @@ struct str worker_date(struct worker *w)
 }
 
 /* ---- adopting a world ---- */
-static struct worker_listener *find_listener(struct worker *w, struct str name)
+static struct worker_listener *find_listener(struct worker *w, const struct bound *socket)
 {
     LIST_FOR(it, &w->listeners)
     {
         struct worker_listener *l = CONTAINER_OF(it, struct worker_listener, link);
-        if (!l->removed && str_eq(l->name, name))
+        if (!l->removed && l->runtime->socket == socket)
             return l;
     }
     return NULL;
@@ -89,14 +89,17 @@ static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
         struct worker_listener *l = CONTAINER_OF(it, struct worker_listener, link);
         bool stays = false;
         for (size_t i = 0; i < r->n_listeners && !stays; i++)
-            stays = !l->removed && str_eq(r->listeners[i].conf->name, l->name) &&
-                    r->listeners[i].socket == l->runtime->socket;
+            stays = !l->removed && r->listeners[i].socket == l->runtime->socket;
         if (!stays && !l->removed)
             worker_listener_remove(l, now + w->p->conf.drain.ns);
     }
     for (size_t i = 0; i < r->n_listeners; i++) {
         const struct runtime_listener *rl = &r->listeners[i];
-        struct worker_listener *l = find_listener(w, rl->conf->name);
+        struct worker_listener *l = find_listener(w, rl->socket);
+        if (l && l->conf->protocol != rl->conf->protocol) { /* those inside came for another one */
+            int fd = worker_listener_yield(l, now + w->p->conf.drain.ns);
+            l = worker_listener_open(w, rl->conf, fd);
+        }
         if (!l) {
             int fd = take_fd(w, rl->socket);
             CHECK(fd >= 0);

@@ -83,6 +83,8 @@ struct worker_listener *worker_listener_open(struct worker *w, const struct list
 void worker_listener_adopt(struct worker_listener *l, struct world_pin *pin,
                            const struct listener *conf, const struct runtime_listener *rt);
 void worker_listener_remove(struct worker_listener *l, int64_t deadline);
+/* Like remove, but the listening socket is the caller's. */
+int worker_listener_yield(struct worker_listener *l, int64_t deadline);
 bool worker_listener_idle(const struct worker_listener *l);
 void worker_listener_free(struct worker_listener *l);
 

@@ -411,3 +411,44 @@ def test_a_short_drain_leaves_nothing(env):
     for _ in range(8):
         same(env.client(w.addr()).ask().status, 200)
     w.stop()
+
+
+def test_listeners_change_names_and_places(env):
+    """Who keeps an address keeps its sockets and its connections, under whatever name; names and addresses can be exchanged."""
+    up = env.upstream()
+
+    def documents(**places):
+        rules = [rule("shop"), rule(path={"exact": "/who"}, reply={"body": "any"})]
+        routes = [route(name, rule(path={"exact": "/who"}, reply={"body": name}), hosts=["shop.example"], attach=[{"gateway": "edge", "listener": name}]) for name in places]
+        return simple(up, gw=gateway(*[listener(name, address=a) for name, a in places.items()]), rules=rules, more=routes)
+
+    w = env.weir(documents(web="127.0.0.1:0", other="127.0.0.1:0"))
+    one, two = ("127.0.0.1:%d" % w.addr(name)[1] for name in ("web", "other"))
+    a, b = env.client(w.addr("web")), env.client(w.addr("other"))
+    steps = ({"web": one, "other": two}, {"other": one, "web": two}, {"http": one, "web": two}, {"http": two, "next": one}, {"web": one, "other": two})
+    for places in steps:
+        w.reload(documents(**places))
+        for c, address in ((a, one), (b, two)):
+            name = next(k for k, v in places.items() if v == address)
+            r = c.ask("GET", "/who")
+            same((r.status, r.body.decode(), r.header("connection")), (200, name, None), places)
+            same(w.metric("weir_listener_active_connections", listener="edge/" + name), 1)
+        same(sum(v for k, v in w.metrics().items() if k.startswith("weir_listener_active_connections")), 2)
+
+
+def test_listener_changes_its_protocol(env):
+    """The address stays open; connections of the old protocol are told to leave, new ones speak the new one."""
+    pair = env.ca().issue("shop.example")
+    up, tls = env.upstream(), {"certificates": [{"secret": "cert"}]}
+    w = env.weir(simple(up))
+    address = w.addr()
+    text = "127.0.0.1:%d" % address[1]
+    old = env.client(address)
+    same(old.ask().status, 200)
+    w.reload(simple(up, gw=gateway(listener("web", protocol="https", address=text, tls=tls)), more=[secret("cert", pair)]))
+    same(old.ask().header("connection"), "close")
+    secure = env.client(address, client_context(env.ca()))
+    same(secure.ask().status, 200)
+    w.reload(simple(up, gw=gateway(listener("web", address=text))))
+    same(secure.ask().header("connection"), "close")
+    same(env.client(address).ask().status, 200)
