@@ -40,10 +40,12 @@ static struct {
     struct arena arena;
     struct map series, families;
     struct family *first, **last;
+    size_t histograms; /* bytes that those made may come to take, outside the arena */
     size_t budget;
+    unsigned workers;
     struct metric_series *folded;
     bool ready;
-} reg = { .lock = PTHREAD_MUTEX_INITIALIZER, .budget = 16 << 20 };
+} reg = { .lock = PTHREAD_MUTEX_INITIALIZER, .budget = 16 << 20, .workers = 1 };
 static const struct metric folded_metric = {
     "weir.metrics.folded",
     "{series}",
@@ -57,7 +59,7 @@ static size_t series_bytes(const struct metric *m, const struct str *labels, siz
     size_t bytes = sizeof(struct metric_series) + 2 * sizeof(struct map_slot);
     for (size_t i = 0; i < n; i++)
         bytes += 2 * (labels[i].n + 1);
-    return bytes + (m->type == METRIC_HISTOGRAM ? sizeof(struct histogram) : 0);
+    return bytes + (m->type == METRIC_HISTOGRAM ? reg.workers * sizeof(struct histogram) : 0);
 }
 
 static struct str key_of(const struct metric *m, const struct str *labels, size_t n)
@@ -98,6 +100,8 @@ static struct metric_series *series_new(struct family *f, const struct str *labe
         s->labels[i] = arena_str(&reg.arena, labels[i]);
     *f->last = s;
     f->last = &s->next;
+    if (f->metric->type == METRIC_HISTOGRAM)
+        reg.histograms += reg.workers * sizeof(struct histogram);
     return s;
 }
 
@@ -117,7 +121,7 @@ static struct metric_series *find_or_make(const struct metric *m, const struct s
                                           size_t n)
 {
     struct family *f = family_of(m);
-    if (reg.arena.used + series_bytes(m, labels, n) > reg.budget && n > 0)
+    if (reg.arena.used + reg.histograms + series_bytes(m, labels, n) > reg.budget && n > 0)
         return other_of(f, n);
     struct str key = key_of(m, labels, n);
     struct metric_series *s = map_get(&reg.series, key);
@@ -131,7 +135,7 @@ static struct metric_series *find_or_make(const struct metric *m, const struct s
 
 static struct metric_series *lookup(const struct metric *m, const struct str *labels, size_t n)
 {
-    char stack[512], *at = stack;
+    char stack[2048], *at = stack; /* six labels of a name's length */
     size_t len = strlen(m->name), need = len;
     for (size_t i = 0; i < n; i++)
         need += 1 + labels[i].n;
@@ -162,6 +166,13 @@ void metrics_set_budget(size_t bytes)
 {
     pthread_mutex_lock(&reg.lock);
     reg.budget = bytes;
+    pthread_mutex_unlock(&reg.lock);
+}
+
+void metrics_set_workers(unsigned n)
+{
+    pthread_mutex_lock(&reg.lock);
+    reg.workers = n;
     pthread_mutex_unlock(&reg.lock);
 }
 

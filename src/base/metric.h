@@ -19,6 +19,9 @@ struct metric_series; /* opaque, lives until the process ends; safe to cache a p
 
 /* Bytes the registry may use for series; default 16 MiB. Call before the first series. */
 void metrics_set_budget(size_t bytes);
+/* How many workers will write: a histogram has cells for each of them. Call before the first
+ * series; default 1. */
+void metrics_set_workers(unsigned n);
 /* Finds or makes the series. Takes a lock: call when a world is built or a connection opens, and
  * cache. Never NULL. */
 struct metric_series *metric_series(const struct metric *m, const struct str *labels, size_t n);

@@ -427,6 +427,7 @@ struct proxy *proxy_new(const struct proxy_conf *c, proxy_load_fn *load, void *a
     p->n_workers = c->workers ? c->workers : cpu_count();
     if (p->n_workers > METRIC_MAX_WORKERS - 1)
         p->n_workers = METRIC_MAX_WORKERS - 1; /* the last metric shard is the main thread's */
+    metrics_set_workers(p->n_workers);
     if (!p->conf.drain.ns)
         p->conf.drain.ns = 30 * NS_PER_S;
     if (!p->conf.memory_limit)
