@@ -1,6 +1,7 @@
 #!/bin/sh
-# The Debian packages that building (`build`) or building and testing (`test`, the default) need. As root it installs
-# what is missing; otherwise it prints the one line that does. Takes no time when nothing is missing.
+# The Debian packages that building (`build`), building and testing (`test`, the default), the exact measurements (`exact`) or
+# all measurements (`bench`) need. As root it installs what is missing; otherwise it prints the one line that does. Takes no time when
+# nothing is missing.
 set -eu
 level=${1:-test}
 build="gcc make pkg-config libssl-dev libnghttp2-dev libpcre2-dev libyaml-dev"
@@ -9,11 +10,17 @@ build="gcc make pkg-config libssl-dev libnghttp2-dev libpcre2-dev libyaml-dev"
 tests="clang clang-format libclang-rt-dev universal-ctags python3 python3-h2 python3-hpack python3-websockets
 python3-grpcio python3-yaml curl nghttp2-client openssl valgrind strace git"
 
+# The backend of every measurement is nginx; the others are peers and load generators.
+exact="python3 openssl nginx nghttp2-client valgrind strace"
+bench="$exact haproxy h2o wrk"
+
 case $level in
 build) wanted=$build ;;
 test) wanted="$build $tests" ;;
+exact) wanted="$build $exact" ;;
+bench) wanted="$build $bench" ;;
 *)
-    echo "usage: tools/setup.sh [build|test]" >&2
+    echo "usage: tools/setup.sh [build|test|exact|bench]" >&2
     exit 2
     ;;
 esac
@@ -53,5 +60,16 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing$missing"
 export DEBIAN_FRONTEND=noninteractive
+# Servers to measure are wanted as programs: none may start as a service of this machine.
+policy=/usr/sbin/policy-rc.d
+case $level in
+exact | bench)
+    if [ ! -e $policy ]; then
+        trap 'rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
+    ;;
+esac
 # shellcheck disable=SC2086 # words are wanted
 apt-get install --no-install-recommends -y -qq $missing >/dev/null 2>&1 || { apt-get update -qq && $line -qq >/dev/null; }
