@@ -90,7 +90,7 @@ def weir(lab, back, name="weir", wrap=(), logs=False):
     doc = lab.write(name + ".yaml", L.templated("weir.yaml", WEB=ports["h1"], TLS=ports["tls"], GRPC=ports["grpc"], LOG=log,
                                                 ID="true" if logs else "false", CERT=lab.cert, KEY=lab.key, BACKEND=back.ports["h1"],
                                                 BACKEND_H2=back.ports["h2"], ROUTES=weir_one_route(("web", "tls"))))
-    return Server(lab, name, [lab.binary, "up", "--workers", "1", "--status", "127.0.0.1:0", doc], ports, wrap)
+    return Server(lab, name, [lab.binary, "up", "--workers", "1", "--watchdog", "0", "--status", "127.0.0.1:0", doc], ports, wrap)
 
 
 def weir_document(lab, back, name, routes):
@@ -108,13 +108,13 @@ def compiled(lab, doc, out):
 
 def weir_from_yaml(lab, back, name, routes):
     doc, ports = weir_document(lab, back, name, routes)
-    return Server(lab, name, [lab.binary, "up", "--workers", "1", "--status", "127.0.0.1:0", doc], ports)
+    return Server(lab, name, [lab.binary, "up", "--workers", "1", "--watchdog", "0", "--status", "127.0.0.1:0", doc], ports)
 
 
 def weir_from_snapshot(lab, back, name, routes):
     doc, ports = weir_document(lab, back, name, routes)
     snapshot = compiled(lab, doc, lab.path(name + ".snapshot"))
-    return Server(lab, name, [lab.binary, "proxy", "--workers", "1", "--status", "127.0.0.1:0", "--snapshot", snapshot], ports)
+    return Server(lab, name, [lab.binary, "proxy", "--workers", "1", "--watchdog", "0", "--status", "127.0.0.1:0", "--snapshot", snapshot], ports)
 
 
 def swap_routes(server, back, routes):
