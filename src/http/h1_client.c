@@ -237,7 +237,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
         memcpy(st->offered, m->upgrade.p, m->upgrade.n);
     if (conn_closing(&cl->c))
         return;
-    if (m->body == BODY_LENGTH) {
+    if (m->body == BODY_LENGTH && (end || !h1_must_chunk(m))) {
         f.how = FRAME_LENGTH;
         f.length = st->out.left = m->length;
     } else if (!end) {

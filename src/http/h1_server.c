@@ -459,7 +459,7 @@ static void choose_framing(struct h1_server_stream *st, const struct http_messag
     if (m->body == BODY_NONE || (end && m->body != BODY_LENGTH)) {
         f->how = FRAME_LENGTH;
         st->out.state = H1_OUT_LENGTH;
-    } else if (m->body == BODY_LENGTH) {
+    } else if (m->body == BODY_LENGTH && (end || st->http10 || !h1_must_chunk(m))) {
         f->how = FRAME_LENGTH;
         f->length = st->out.left = m->length;
         st->out.state = H1_OUT_LENGTH;

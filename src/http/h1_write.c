@@ -131,6 +131,11 @@ static void put_upgrade(struct head *h, struct str protocol)
     PUT(h, "\r\n");
 }
 
+bool h1_must_chunk(const struct http_message *m)
+{
+    return m->version == HTTP_2 && headers_find_id(&m->headers, HDR_TRAILER);
+}
+
 void h1_write_request(struct conn *c, const struct http_message *m, const struct h1_framing *f)
 {
     struct head h;

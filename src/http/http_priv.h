@@ -72,6 +72,9 @@ struct h1_framing {
     bool keep_length;       /* a live Content-Length field is written: answers to HEAD, 304 */
     const char *connection; /* value of Connection, or NULL */
 };
+/* Whether a body of known length is chunked all the same: HTTP/2 announced trailers, which a length
+ * has no room for. */
+bool h1_must_chunk(const struct http_message *m);
 void h1_write_request(struct conn *c, const struct http_message *m, const struct h1_framing *f);
 void h1_write_response(struct conn *c, const struct http_message *m, const struct h1_framing *f);
 void h1_write_trailers(struct conn *c,

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 
 from h2peers import H2Client
 from tools import Background, Front, Skip, echo, free_ports, output, port_of, program
@@ -180,3 +181,11 @@ def case_nghttpd_behind_tls(env):
     pair = env.ca().issue("server.internal")
     Background(env, "nghttpd", program("nghttpd"), "-a", "127.0.0.1", "-d", site(env), str(port), pair.key, pair.cert, ports=(port,))
     files_pass(env, Front(env, "127.0.0.1:%d" % port, protocol="h2", tls=upstream_tls("trust")), ranges=False)
+
+
+# ---- Python's ----
+def case_python_http10_behind(env):
+    """http.server: HTTP/1.0, one request a connection."""
+    port, = free_ports(1)
+    Background(env, "httpserver", sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", site(env), str(port), ports=(port,))
+    files_pass(env, Front(env, "127.0.0.1:%d" % port), ranges=False)

@@ -61,7 +61,7 @@ def main():
     passed = failed = 0
     bad, skipped = [], []
     try:
-        for module in ("case_h2spec", "case_clients", "case_servers"):
+        for module in ("case_h2spec", "case_clients", "case_servers", "case_go", "case_node"):
             m = importlib.import_module(module)
             for name in [n for n in vars(m) if n.startswith("case_")]:
                 full = "%s::%s" % (module[5:], name[5:])

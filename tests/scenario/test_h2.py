@@ -565,3 +565,18 @@ def test_upstream_stream_limit_is_raised_later(env):
     for s in streams:
         c.wait(s)
     same([s.status for s in streams], [200] * 3)
+
+
+def test_announced_trailers_to_and_from_http1(env):
+    """A body whose length is known and whose trailers are announced is chunked in HTTP/1.1: a length leaves no room for them."""
+    up = env.upstream(lambda x: reply(body=x.request.body))
+    c = h2_client(env, env.weir(simple(up)).addr())
+    same(c.ask("POST", "/", [("content-length", "5"), ("trailer", "x-t")], body=b"hello", trailers=[("x-t", "1")]).body, b"hello")
+    r = up.requests[0]
+    same((r.chunked, r.body, list(r.trailers)), (True, b"hello", [("x-t", "1")]))
+    behind = h2_upstream(env, lambda r: r.respond(body=b"hello", headers=[("content-length", "5"), ("trailer", "x-t")], trailers=[("x-t", "1")]))
+    c = env.client(env.weir(simple(behind, protocol="h2")).addr())
+    r = c.ask()
+    same((r.status, r.body, list(r.trailers)), (200, b"hello", [("x-t", "1")]))
+    r = c.ask(version="HTTP/1.0")
+    same((r.status, r.body), (200, b"hello"))

@@ -1,0 +1,3 @@
+module weir.dev/conformance/peer
+
+go 1.24
