@@ -8,7 +8,7 @@ build="gcc make pkg-config libssl-dev libnghttp2-dev libpcre2-dev libyaml-dev"
 # python3-* and the clients are what a user of the protocols would have; openssl makes certificates for tests.
 # libFuzzer and the sanitizers come with the compiler's run-time package, whose name holds its version.
 tests="clang clang-format libclang-rt-dev universal-ctags python3 python3-h2 python3-hpack python3-websockets
-python3-grpcio python3-yaml curl nghttp2-client openssl valgrind strace git"
+python3-grpcio python3-yaml python3-jsonschema curl nghttp2-client openssl valgrind strace git"
 
 # The backend of every measurement is nginx; the others are peers and load generators.
 exact="python3 openssl nginx nghttp2-client valgrind strace"

@@ -1,6 +1,7 @@
 /* weir docs: the reference, printed from the tables that the program itself runs by. */
 #include "cli/command.h"
 #include "io/file.h"
+#include "model/spec.h"
 #include "schema/schema.h"
 #include <errno.h>
 #include <stdio.h>
@@ -46,17 +47,68 @@ static void cli_page(struct buf *b)
     }
 }
 
+enum { KINDS_MAX = 64 };
+
+static struct node *map_of(struct arena *a, const char *key, struct node *value)
+{
+    struct node *m = node_new(a, NODE_MAP);
+    node_map_set(a, m, str_from(key), value);
+    return m;
+}
+
+static struct node *words(struct arena *a, const char *const *v, size_t n)
+{
+    struct node *l = node_new(a, NODE_LIST);
+    for (size_t i = 0; i < n; i++)
+        node_list_add(a, l, node_string(a, str_from(v[i])));
+    return l;
+}
+
+/* If the kind is this one, then its spec is that. */
+static struct node *kind_rule(struct arena *a, const char *kind, struct node *spec)
+{
+    struct node *is = map_of(a, "const", node_string(a, str_from(kind)));
+    struct node *rule = map_of(a, "if", map_of(a, "properties", map_of(a, "kind", is)));
+    node_map_set(a, rule, STR("then"), map_of(a, "properties", map_of(a, "spec", spec)));
+    return rule;
+}
+
+/* A whole document of any kind. */
 static void schema_page(struct buf *b)
 {
+    static const char *const required[] = { "apiVersion", "kind", "metadata", "spec" };
+    const struct schema *v[KINDS_MAX + 1];
+    const char *names[KINDS_MAX];
+    struct node *refs[KINDS_MAX + 1];
     struct arena a;
     size_t n;
     const struct registry_row *rows = registry_rows("kind", &n);
+    CHECK(n <= KINDS_MAX);
     arena_init(&a, 0, 0);
-    struct node *root = node_new(&a, NODE_MAP), *defs = node_new(&a, NODE_MAP);
+    struct node *root = node_new(&a, NODE_MAP), *props = node_new(&a, NODE_MAP);
+    struct node *rules = node_new(&a, NODE_LIST);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = rows[i].schema;
+        names[i] = rows[i].key;
+    }
+    v[n] = &metadata_schema;
+    struct node *defs = schema_json_defs(v, n + 1, &a, refs);
+    for (size_t i = 0; i < n; i++)
+        node_list_add(&a, rules, kind_rule(&a, names[i], refs[i]));
+    node_map_set(&a, props, STR("apiVersion"),
+                 map_of(&a, "const", node_string(&a, STR("weir/v1"))));
+    node_map_set(&a, props, STR("kind"), map_of(&a, "enum", words(&a, names, n)));
+    node_map_set(&a, props, STR("metadata"), refs[n]);
+    node_map_set(&a, props, STR("spec"), node_new(&a, NODE_MAP));
+    node_map_set(&a, props, STR("status"), node_new(&a, NODE_MAP));
     node_map_set(&a, root, STR("$schema"),
                  node_string(&a, STR("https://json-schema.org/draft/2020-12/schema")));
-    for (size_t i = 0; i < n; i++)
-        node_map_set(&a, defs, str_from(rows[i].key), schema_json_schema(rows[i].schema, &a));
+    node_map_set(&a, root, STR("title"), node_string(&a, STR("Weir document")));
+    node_map_set(&a, root, STR("type"), node_string(&a, STR("object")));
+    node_map_set(&a, root, STR("properties"), props);
+    node_map_set(&a, root, STR("required"), words(&a, required, ARRAY_LEN(required)));
+    node_map_set(&a, root, STR("additionalProperties"), node_bool(&a, false));
+    node_map_set(&a, root, STR("allOf"), rules);
     node_map_set(&a, root, STR("$defs"), defs);
     json_print(root, 2, b);
     buf_char(b, '\n');

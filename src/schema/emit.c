@@ -1,13 +1,20 @@
 /* JSON Schema, draft 2020-12. Every nested schema is a definition, so that schemas may recurse.
+ * What it accepts is what the parser accepts: a plain number or truth value where text is wanted,
+ * ${NAME} in place of every value but those of enums, sections without their required fields.
  * Pure. */
 #include "schema/walk.h"
 
+struct seen {
+    const struct schema *s;
+    struct str name;
+    bool partial; /* of a section, which is merged with others before anything must be there */
+};
 struct emit {
     struct arena *a;
     struct node *defs;
-    const struct schema **seen; /* with their names in names */
-    struct str *names;
+    struct seen *seen;
     size_t n, cap;
+    bool partial;
 };
 
 static struct node *object_schema(struct emit *m, const struct schema *s);
@@ -25,14 +32,10 @@ static void set_text(struct emit *m, struct node *map, const char *key, const ch
 static void grow(struct emit *m)
 {
     size_t cap = m->cap ? m->cap * 2 : 16;
-    const struct schema **seen = ARENA_ARRAY(m->a, const struct schema *, cap);
-    struct str *names = ARENA_ARRAY(m->a, struct str, cap);
-    for (size_t i = 0; i < m->n; i++) {
+    struct seen *seen = ARENA_ARRAY(m->a, struct seen, cap);
+    for (size_t i = 0; i < m->n; i++)
         seen[i] = m->seen[i];
-        names[i] = m->names[i];
-    }
     m->seen = seen;
-    m->names = names;
     m->cap = cap;
 }
 
@@ -48,29 +51,20 @@ static struct str def_name(struct emit *m, const struct schema *s)
 static struct node *ref(struct emit *m, const struct schema *s)
 {
     size_t i = 0;
-    while (i < m->n && m->seen[i] != s)
+    while (i < m->n && (m->seen[i].s != s || m->seen[i].partial != m->partial))
         i++;
     if (i == m->n) {
         if (m->n == m->cap)
             grow(m);
         struct str name = def_name(m, s);
-        m->seen[m->n] = s;
-        m->names[m->n++] = name;
+        m->seen[m->n++] = (struct seen){ s, name, m->partial };
         node_map_set(m->a, m->defs, name,
                      node_new(m->a, NODE_MAP)); /* takes the name before s refers to itself */
         node_map_set(m->a, m->defs, name, object_schema(m, s));
     }
     struct node *n = node_new(m->a, NODE_MAP);
-    set(m, n, "$ref", node_string(m->a, arena_fmt(m->a, "#/$defs/%.*s", STR_FMT(m->names[i]))));
+    set(m, n, "$ref", node_string(m->a, arena_fmt(m->a, "#/$defs/%.*s", STR_FMT(m->seen[i].name))));
     return n;
-}
-
-static struct node *enum_list(struct emit *m, const struct enum_value *values)
-{
-    struct node *l = node_new(m->a, NODE_LIST);
-    for (const struct enum_value *v = values; v->name; v++)
-        node_list_add(m->a, l, node_string(m->a, str_from(v->name)));
-    return l;
 }
 
 static const char *format_pattern(enum field_format f)
@@ -101,11 +95,40 @@ static const char *format_pattern(enum field_format f)
     }
 }
 
-static struct node *type_names(struct emit *m, const char *first, const char *second)
+/* A pattern, or a variable that stands for what matches it. */
+static void set_pattern(struct emit *m, struct node *n, const char *pattern)
+{
+    set(m, n, "pattern", node_string(m->a, arena_fmt(m->a, "%s|\\$\\{", pattern)));
+}
+
+static void set_types(struct emit *m, struct node *n, const char *first, const char *second)
 {
     struct node *l = node_new(m->a, NODE_LIST);
     node_list_add(m->a, l, node_string(m->a, str_from(first)));
     node_list_add(m->a, l, node_string(m->a, str_from(second)));
+    set(m, n, "type", l);
+}
+
+/* Where a type has no text of its own, text can only be a variable. */
+static void set_type_or_variable(struct emit *m, struct node *n, const char *type)
+{
+    set_types(m, n, type, "string");
+    set_text(m, n, "pattern", "\\$\\{");
+}
+
+/* The names of an enum; one that reads as a number or a truth value also as that. */
+static struct node *enum_list(struct emit *m, const struct enum_value *values)
+{
+    struct node *l = node_new(m->a, NODE_LIST);
+    for (const struct enum_value *v = values; v->name; v++) {
+        struct errors none;
+        node_list docs;
+        node_list_add(m->a, l, node_string(m->a, str_from(v->name)));
+        errors_init(&none, m->a);
+        if (yaml_parse(m->a, STR(""), str_from(v->name), NULL, &docs, &none) && docs.n == 1 &&
+            docs.v[0]->type != NODE_STRING)
+            node_list_add(m->a, l, docs.v[0]);
+    }
     return l;
 }
 
@@ -114,11 +137,17 @@ static void string_schema(struct emit *m, const struct field *f, struct node *n)
     enum field_format format =
         f->format == FMT_ANY && (f->flags & F_REF) ? FMT_NAME : (enum field_format)f->format;
     const char *pattern = format_pattern(format);
-    set_text(m, n, "type", "string");
-    if (f->values)
+    if (f->values) {
         set(m, n, "enum", enum_list(m, f->values));
+        return;
+    }
+    struct node *types = node_new(m->a, NODE_LIST);
+    node_list_add(m->a, types, node_string(m->a, STR("string")));
+    node_list_add(m->a, types, node_string(m->a, STR("number")));
+    node_list_add(m->a, types, node_string(m->a, STR("boolean")));
+    set(m, n, "type", types);
     if (pattern)
-        set_text(m, n, "pattern", pattern);
+        set_pattern(m, n, pattern);
     if (format == FMT_REGEX)
         set_text(m, n, "format", "regex");
 }
@@ -137,27 +166,29 @@ static void scalar_schema(struct emit *m, const struct field *f, struct node *n)
 {
     switch ((enum field_type)f->type) {
     case T_BOOL:
-        set_text(m, n, "type", "boolean");
+        set_type_or_variable(m, n, "boolean");
         break;
     case T_INT:
-        set_text(m, n, "type", "integer");
+        set_type_or_variable(m, n, "integer");
         bounds(m, f, n, "minimum", "maximum");
         break;
     case T_NUMBER:
-        set_text(m, n, "type", "number");
+        set_type_or_variable(m, n, "number");
         bounds(m, f, n, "minimum", "maximum");
         break;
     case T_DUR: /* as a number only 0, which needs no unit */
-        set(m, n, "type", type_names(m, "string", "number"));
-        set_text(m, n, "pattern", "^(0|[0-9]+(\\.[0-9]+)?(us|ms|s|m|h))$");
+        set_types(m, n, "string", "number");
+        set(m, n, "minimum", node_int(m->a, 0));
+        set(m, n, "maximum", node_int(m->a, 0));
+        set_pattern(m, n, "^(0|[0-9]+(\\.[0-9]+)?(us|ms|s|m|h))$");
         break;
     case T_BYTES:
-        set(m, n, "type", type_names(m, "string", "integer"));
-        set_text(m, n, "pattern", "^[0-9]+([KMG]i?B)?$");
+        set_types(m, n, "string", "integer");
+        set_pattern(m, n, "^[0-9]+([KMG]i?B)?$");
         break;
     case T_RATIO:
-        set(m, n, "type", type_names(m, "string", "number"));
-        set_text(m, n, "pattern", "^[0-9]+(\\.[0-9]+)?%?$");
+        set_types(m, n, "string", "number");
+        set_pattern(m, n, "^[0-9]+(\\.[0-9]+)?%?$");
         break;
     default:
         string_schema(m, f, n);
@@ -205,9 +236,12 @@ static struct node *sections_schema(struct emit *m, const char *registry, struct
 {
     size_t n;
     const struct registry_row *rows = registry_rows(registry, &n);
+    bool before = m->partial;
+    m->partial = true;
     for (size_t i = 0; i < n; i++)
         if (rows[i].schema && !node_get(props, str_from(rows[i].key)))
             set(m, props, rows[i].key, ref(m, rows[i].schema));
+    m->partial = before;
     return props;
 }
 
@@ -306,10 +340,10 @@ static void collect(struct emit *m, const struct schema *s, struct node *props,
             continue;
         }
         set(m, props, f->name, field_schema(m, f));
-        if (f->flags & F_REQUIRED)
+        if ((f->flags & F_REQUIRED) && !m->partial)
             node_list_add(m->a, required, node_string(m->a, str_from(f->name)));
     }
-    if (s->one_of) {
+    if (s->one_of && !m->partial) {
         struct node *rule = node_new(m->a, NODE_MAP);
         set(m, rule, "oneOf", one_of_list(m, s));
         node_list_add(m->a, rules, rule);
@@ -344,4 +378,13 @@ struct node *schema_json_schema(const struct schema *s, struct arena *a)
     if (m.defs->map.n)
         set(&m, n, "$defs", m.defs);
     return n;
+}
+
+struct node *schema_json_defs(const struct schema *const *v, size_t n, struct arena *a,
+                              struct node **ret_refs)
+{
+    struct emit m = { .a = a, .defs = node_new(a, NODE_MAP) };
+    for (size_t i = 0; i < n; i++)
+        ret_refs[i] = ref(&m, v[i]);
+    return m.defs;
 }

@@ -160,6 +160,9 @@ void schema_diff(const struct schema *s, const struct node *before, const struct
 
 /* ---- emit.c / emit_md.c / paths.c ---- */
 struct node *schema_json_schema(const struct schema *s, struct arena *a); /* draft 2020-12 */
+/* The definitions of n schemas for one document's $defs; ret_refs[i] is a $ref to v[i]. */
+struct node *schema_json_defs(const struct schema *const *v, size_t n, struct arena *a,
+                              struct node **ret_refs);
 void schema_markdown(const struct schema *s, unsigned heading, struct buf *out);
 /* Paths that can follow prefix, one a line: "spec.rules[].match[].path.prefix". */
 void schema_paths(const struct schema *s, struct str prefix, struct buf *out);

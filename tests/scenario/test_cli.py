@@ -1,9 +1,12 @@
 """The command line: exit codes, error texts with file, line and column, help, check, explain, compile, echo."""
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+
+import yaml
 
 from weirlib import Weir, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, split, until
 
@@ -271,3 +274,41 @@ def test_hostile_documents(env):
         if name not in ("empty", "utf16"):
             same(code, 1, name)
             assert err, name
+
+
+class Yaml12(yaml.SafeLoader):
+    """on, off, yes and no are text, as they are for weir."""
+
+
+Yaml12.yaml_implicit_resolvers = {k: [r for r in v if r[0] not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+                                  for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), list("tf"))
+
+
+def test_json_schema(env):
+    """Documents that weir takes are valid by the schema it prints; mistakes of form are not."""
+    import jsonschema  # here: the other tests of this file need no more than the rest
+    same(env.run("docs", "--output", env.folder)[0], 0)
+    with open(env.path("weir.schema.json"), encoding="utf-8") as f:
+        schema = json.load(f)
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    validator = kind(schema)
+
+    def faults(text):
+        return [e.message for d in yaml.load_all(text, Yaml12) if d is not None for e in validator.iter_errors(d)]
+    golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
+    for name in sorted(os.listdir(golden)):
+        if name.endswith(".yaml") and not name.startswith("bad-"):
+            with open(os.path.join(golden, name), encoding="utf-8") as f:
+                same(faults(f.read()), [], name)
+    with open(os.path.join(golden, "shop.yaml"), encoding="utf-8") as f:
+        shop = f.read()
+    for right, wrong in (("kind: Gateway", "kind: Gatway"), ("weir/v1", "weir/v2"), ("listeners:", "listner:"), ("protocol: https", "protocol: htps"),
+                         ("request: 10s", "request: 10 seconds"), ("prefix: /api", "prefix: api"), ("name: edge", "name: Edge"), ("weight: 1", "weight: much")):
+        assert right in shop and faults(shop.replace(right, wrong)), wrong
+    policy = "apiVersion: weir/v1\nkind: Policy\nmetadata: { name: p }\nspec:\n  target: { service: shop }\n"
+    for good in ('  timeout: { request: "${LIMIT}" }\n', '  retry: { attempts: "${N}", on: [ 503 ] }\n', "  rateLimit: { window: 1m }\n"):
+        same(faults(policy + good), [], good)
+    for bad in ("  timeout: { request: 5 }\n", '  retry: { attempts: "five" }\n', "  rateLimt: { window: 1m }\n", "  rateLimit: { requests: -1 }\n"):
+        assert faults(policy + bad), bad

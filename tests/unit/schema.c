@@ -562,12 +562,13 @@ static void emitting(void)
         "\"$schema\":\"https://json-schema.org/draft/2020-12/schema\"",
         "\"required\":[\"spec\"]",
         "\"count\":{\"description\":\"A "
-        "number.\",\"type\":\"integer\",\"minimum\":1,\"default\":7}",
+        "number.\",\"type\":[\"integer\",\"string\"],\"pattern\":\"\\\\$\\\\{\",\"minimum\":1,"
+        "\"default\":7}",
         "\"key\":{\"description\":\"A "
-        "word.\",\"type\":\"string\",\"enum\":[\"clientAddress\",\"header\"],\"default\":"
+        "word.\",\"enum\":[\"clientAddress\",\"header\"],\"default\":"
         "\"header\"}",
         "\"oneOf\":[{\"required\":[\"wantA\"]},{\"required\":[\"wantB\"]}]",
-        "\"throttle\":{\"$ref\":\"#/$defs/limit\"}",
+        "\"throttle\":{\"$ref\":\"#/$defs/limit-2\"}", /* a section: nothing is required */
         "\"limit\":{\"description\":\"Embedded.\",\"$ref\":\"#/$defs/limit\"}",
         "\"minItems\":1,\"maxItems\":3",
         "\"writeOnly\":true",
