@@ -107,7 +107,7 @@ static void build_rules(struct str text, const struct http_message *m)
         r.action = &to[n % 2];
         v[n++] = r;
     }
-    struct str bytes = route_table_build(&a, v, n);
+    struct str bytes = route_table_build(&a, &a, v, n);
     CHECK(route_table_check(bytes, &why));
     CHECK(route_table_rules(bytes) == n);
     look(bytes, m);

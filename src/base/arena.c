@@ -6,13 +6,21 @@
 
 struct arena_chunk {
     struct arena_chunk *next;
+    size_t pages; /* its size when it is from mem_pages, else 0 */
     _Alignas(16) char data[];
 };
-enum { ARENA_CHUNK = 16 * 1024 };
+/* A big arena begins with what one small file takes, and ends with chunks that are few. */
+enum { ARENA_CHUNK = 16 * 1024, BIG_FIRST = 64 * 1024, BIG_MOST = 8 << 20 };
 
 void arena_init(struct arena *a, size_t chunk_size, size_t limit)
 {
     *a = (struct arena){ .chunk_size = chunk_size ? chunk_size : ARENA_CHUNK, .limit = limit };
+}
+
+void arena_init_big(struct arena *a)
+{
+    arena_init(a, BIG_FIRST, 0);
+    a->big = true;
 }
 
 void arena_init_with(struct arena *a, void *first, size_t n, size_t chunk_size, size_t limit)
@@ -26,11 +34,48 @@ void arena_fini(struct arena *a)
 {
     for (struct arena_chunk *c = a->head, *next; c; c = next) {
         next = c->next;
-        mem_free(c);
+        if (c->pages)
+            mem_pages_free(c, c->pages);
+        else
+            mem_free(c);
     }
     a->head = NULL;
     a->at = a->end = NULL;
     a->used = 0;
+}
+
+void arena_reset(struct arena *a)
+{
+    CHECK(!a->big);
+    struct arena_chunk *keep = a->at ? a->head : NULL; /* the current one is always the newest */
+    a->head = keep ? keep->next : a->head;
+    char *end = a->end;
+    arena_fini(a);
+    if (!keep)
+        return;
+    keep->next = NULL;
+    a->head = keep;
+    a->at = keep->data;
+    a->end = end;
+}
+
+/* own: for one request of *size alone. Else *size is what there is in it afterwards. */
+static struct arena_chunk *chunk_new(struct arena *a, bool own, size_t *size)
+{
+    struct arena_chunk *c;
+    if (!a->big)
+        return mem_alloc(sizeof(*c) + *size);
+    size_t pages = own ? sizeof(*c) + *size : *size;
+    c = mem_pages(&pages);
+    if (!c)
+        return NULL;
+    c->pages = pages;
+    if (own)
+        return c;
+    *size = pages - sizeof(*c);
+    if (a->chunk_size < BIG_MOST)
+        a->chunk_size *= 2;
+    return c;
 }
 
 /* A request larger than a quarter of a chunk gets its own, behind the current one, so that the rest
@@ -41,7 +86,7 @@ static void *take_slow(struct arena *a, size_t n)
         return NULL;
     bool own = n > a->chunk_size / 4;
     size_t size = own ? n : a->chunk_size;
-    struct arena_chunk *c = mem_alloc(sizeof(*c) + size);
+    struct arena_chunk *c = chunk_new(a, own, &size);
     if (!c)
         return NULL;
     if (own && a->head) {
@@ -87,7 +132,7 @@ void *arena_alloc(struct arena *a, size_t n)
     void *p = take(a, n, 16);
     if (!p)
         arena_oom(a);
-    return memset(p, 0, n);
+    return a->big ? p : memset(p, 0, n);
 }
 
 void *arena_alloc_array(struct arena *a, size_t n, size_t size)

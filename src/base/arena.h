@@ -9,6 +9,7 @@ struct arena {
     char *at, *end;     /* free space in the current chunk */
     size_t used, limit; /* bytes handed out; limit 0 = none */
     size_t chunk_size;
+    bool big;        /* chunks grow, come from mem_pages, and are zeroed */
     jmp_buf *on_oom; /* when set, arena_alloc jumps here instead of ending the process */
 };
 
@@ -16,7 +17,13 @@ struct arena {
 void arena_init(struct arena *a, size_t chunk_size, size_t limit);
 /* Lets a caller's memory serve first (an inline buffer in an object); it is never freed. */
 void arena_init_with(struct arena *a, void *first, size_t n, size_t chunk_size, size_t limit);
+/* For much that ends soon: all documents of a configuration. What it used goes back to the system.
+ */
+void arena_init_big(struct arena *a);
 void arena_fini(struct arena *a);
+/* Ends all allocations and keeps one chunk for those that follow. Not for big arenas, nor with
+   first memory of the caller's. */
+void arena_reset(struct arena *a);
 /* Zeroed, aligned to 16. Never NULL: over the limit or out of memory it jumps to on_oom or ends the
    process. For bounded work on documents and worlds; never for what a peer can make grow. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull));

@@ -11,6 +11,10 @@ void mem_free(void *p);
  * out. */
 NODISCARD void *mem_need(size_t n) __attribute__((returns_nonnull));
 #define NEW(T) ((T *)mem_need(sizeof(T)))
+/* At least *n bytes straight from the system and back to it, for what is large and short-lived: the
+   heap would keep them. Zeroed; *n becomes what was got; NULL when memory is out. */
+NODISCARD void *mem_pages(size_t *n);
+void mem_pages_free(void *p, size_t n);
 /* n * size with overflow checked; NULL on overflow or no memory. */
 NODISCARD void *mem_array(size_t n, size_t size);
 

@@ -41,36 +41,46 @@ static bool from_environment(void *arg, struct str name, struct str *ret)
     return v != NULL;
 }
 
-static bool read_file(const char *path, struct arena *a, struct buf *docs, struct errors *e)
+static bool parse_file(struct str path, struct str text, struct arena *a, struct buf *docs,
+                       struct errors *e)
 {
-    struct str text;
     node_list some = { NULL, 0 };
-    bool ok = strcmp(path, "-") == 0 ? file_read_stdin(a, DOCUMENT_MAX, &text)
-                                     : file_read(a, path, DOCUMENT_MAX, &text);
-    if (!ok)
-        return fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
-    if (str_ends(str_from(path), STR(".json"))) {
-        struct node *n = json_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, e);
+    if (str_ends(path, STR(".json"))) {
+        struct node *n = json_parse(a, path, text, &NODE_LIMITS_DEFAULT, e);
         return n && buf_add(docs, &n, sizeof(n));
     }
-    if (!yaml_parse(a, str_from(path), text, &NODE_LIMITS_DEFAULT, &some, e))
+    if (!yaml_parse(a, path, text, &NODE_LIMITS_DEFAULT, &some, e))
         return false;
     return some.n == 0 || buf_add(docs, some.v, some.n * sizeof(*some.v)) ||
-           fail(e, str_from(path), 0, 0, STR(""), "out of memory");
+           fail(e, path, 0, 0, STR(""), "out of memory");
 }
 
-static bool read_path(struct str path, struct arena *a, struct buf *docs, struct errors *e)
+static bool read_file(const char *path, struct compiled_documents *d, struct buf *docs,
+                      struct errors *e)
+{
+    struct str text;
+    bool ok = strcmp(path, "-") == 0 ? file_read_stdin(&d->text, DOCUMENT_MAX, &text)
+                                     : file_read(&d->text, path, DOCUMENT_MAX, &text);
+    if (!ok)
+        return fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
+    ok = parse_file(str_from(path), text, &d->arena, docs, e);
+    arena_fini(&d->text);
+    return ok;
+}
+
+static bool read_path(struct str path, struct compiled_documents *d, struct buf *docs,
+                      struct errors *e)
 {
     str_list files = { &path, 1 };
     if (path_is_dir(path.p)) {
-        if (!dir_documents(a, path.p, &files))
+        if (!dir_documents(&d->arena, path.p, &files))
             return fail(e, path, 0, 0, STR(""), "cannot be read: %s", strerror(errno));
         if (files.n == 0)
             return fail(e, path, 0, 0, STR(""), "holds no .yaml, .yml or .json file");
     }
     bool ok = true;
     for (size_t i = 0; i < files.n; i++)
-        ok = read_file(files.v[i].p, a, docs, e) && ok;
+        ok = read_file(files.v[i].p, d, docs, e) && ok;
     return ok;
 }
 
@@ -115,7 +125,7 @@ static bool read_all(const struct document_source *s, struct compiled_documents 
 {
     bool ok = true;
     for (size_t i = 0; i < s->paths.n; i++)
-        ok = read_path(s->paths.v[i], &d->arena, docs, e) && ok;
+        ok = read_path(s->paths.v[i], d, docs, e) && ok;
     if (s->to)
         ok = read_to(s, &d->arena, docs, e) && ok;
     return ok;
@@ -130,7 +140,8 @@ bool documents_compile(const struct document_source *s, struct compiled_document
     volatile bool ok = false;
     struct buf docs;
     memset(ret, 0, sizeof(*ret));
-    arena_init(&ret->arena, 256 * 1024, 0);
+    arena_init_big(&ret->arena);
+    arena_init_big(&ret->text);
     buf_init(&docs, 64u << 20);
     ret->arena.on_oom = &oom;
     if (setjmp(oom) == 0) {
@@ -153,6 +164,7 @@ void documents_fini(struct compiled_documents *d)
 {
     compiled_fini(&d->compiled);
     model_fini(&d->model);
+    arena_fini(&d->text);
     arena_fini(&d->arena);
 }
 

@@ -11,6 +11,7 @@ struct document_source {
 };
 struct compiled_documents {
     struct arena arena;
+    struct arena text; /* of the file being read */
     struct model model;
     struct compiled compiled;
 };

@@ -5,7 +5,8 @@
 #include "snapshot/world.h"
 #include <stdlib.h>
 
-enum { JSON_MAX = 64 << 20 }; /* one resource: a secret or a service with very many endpoints */
+/* One resource: a secret or a service with very many endpoints. */
+enum { JSON_MAX = 64 << 20, TABLE_SCRATCH = 256 * 1024 };
 
 void compile_add(struct compile *c, enum resource_type type, struct str name, struct str bytes)
 {
@@ -211,7 +212,7 @@ static bool guarded(struct compile *c)
     jmp_buf oom;
     if (setjmp(oom) != 0)
         return false;
-    c->a->on_oom = &oom;
+    c->a->on_oom = c->table_scratch.on_oom = &oom;
     compile_all(c);
     return true;
 }
@@ -224,6 +225,7 @@ static void fini(struct compile *c)
     map_fini(&c->sets);
     map_fini(&c->told);
     buf_fini(&c->scratch);
+    arena_fini(&c->table_scratch);
 }
 
 bool compile(const struct model *m, struct arena *a, struct compiled *ret, struct errors *e)
@@ -233,6 +235,7 @@ bool compile(const struct model *m, struct arena *a, struct compiled *ret, struc
     jmp_buf *outer = a->on_oom;
     *ret = (struct compiled){ 0 };
     buf_init(&c.scratch, JSON_MAX);
+    arena_init(&c.table_scratch, TABLE_SCRATCH, 0);
     bool done = guarded(&c);
     a->on_oom = outer;
     fini(&c);

@@ -43,6 +43,7 @@ struct compile {
     struct gate *gates;
     size_t n_gates;
     struct buf scratch; /* for the text being made; freed with the rest when memory is out */
+    struct arena table_scratch; /* for the route table being made */
 };
 
 /* ---- compile.c ---- seals; bytes and name must live on the arena */

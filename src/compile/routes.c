@@ -184,6 +184,20 @@ static struct prepared_list prepare(struct compile *c, const struct object *o)
     return l;
 }
 
+/* Do both rules only send requests on, and to the same services? Then one action does for both:
+   with many rules most are like the one before. */
+static bool same_plain(const struct route_rule *a, const struct route_rule *b)
+{
+    if (a->redirect || a->reply || a->rewrite || a->headers || b->redirect || b->reply ||
+        b->rewrite || b->headers || a->to.n != b->to.n)
+        return false;
+    for (size_t i = 0; i < a->to.n; i++)
+        if (a->to.v[i].weight != b->to.v[i].weight ||
+            !str_eq(a->to.v[i].service, b->to.v[i].service))
+            return false;
+    return true;
+}
+
 /* Enters a route's matches under one listener, for each host that it takes there. */
 static void enter(struct routes *r, struct gate *g, const struct object *o,
                   const struct prepared_list *l)
@@ -196,9 +210,11 @@ static void enter(struct routes *r, struct gate *g, const struct object *o,
                                [RANK_ROUTE] = policies_of(c, RANK_ROUTE, o->name) } };
     struct entry *v = ARENA_ARRAY(c->a, struct entry, l->n);
     for (size_t i = 0; i < l->n; i++) {
+        const struct route_rule *rule = &spec->rules.v[l->v[i].rule];
         v[i].p = &l->v[i];
-        v[i].action =
-            l->v[i].match ? v[i - 1].action : action_make(c, &spec->rules.v[l->v[i].rule], &s);
+        v[i].action = i > 0 && (l->v[i].match || same_plain(rule - 1, rule))
+                          ? v[i - 1].action
+                          : action_make(c, rule, &s);
     }
     for (size_t i = 0; i < (spec->hosts.n ? spec->hosts.n : 1); i++) {
         struct str host = spec->hosts.n ? spec->hosts.v[i] : STR("*");
@@ -287,7 +303,8 @@ static void write_tables(struct routes *r, struct bucket *b)
         compile_add(
             c, RES_ROUTES,
             arena_fmt(c->a, "%.*s|%.*s|%zu", STR_FMT(b->gate->name), STR_FMT(b->host), chunk),
-            route_table_build(c->a, r->chunk, n));
+            route_table_build(c->a, &c->table_scratch, r->chunk, n));
+        arena_reset(&c->table_scratch);
     }
 }
 

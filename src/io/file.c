@@ -49,12 +49,44 @@ static bool read_descriptor(int fd, struct arena *a, size_t max, struct str *ret
     return ok;
 }
 
+enum at_once { READ_ALL, READ_FAILED, READ_OTHERWISE };
+
+/* A regular file goes to the arena at once; not one that grows meanwhile. */
+static enum at_once read_at_once(int fd, struct arena *a, size_t max, struct str *ret)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (size_t)st.st_size > max)
+        return READ_OTHERWISE;
+    size_t size = (size_t)st.st_size, n = 0;
+    ssize_t got = 1;
+    char *p = arena_try_bytes(a, size + 1);
+    if (!p) {
+        errno = ENOMEM;
+        return READ_FAILED;
+    }
+    while (got > 0 && n <= size) {
+        got = sys_read(fd, p + n, size + 1 - n);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            n += (size_t)got;
+    }
+    if (got < 0)
+        return READ_FAILED;
+    if (got > 0)
+        return lseek(fd, 0, SEEK_SET) == 0 ? READ_OTHERWISE : READ_FAILED;
+    p[n] = '\0';
+    *ret = (struct str){ p, n };
+    return READ_ALL;
+}
+
 bool file_read(struct arena *a, const char *path, size_t max, struct str *ret)
 {
     int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
         return false;
-    bool ok = read_descriptor(fd, a, max, ret);
+    enum at_once r = read_at_once(fd, a, max, ret);
+    bool ok = r == READ_ALL || (r == READ_OTHERWISE && read_descriptor(fd, a, max, ret));
     int err = errno;
     (void)sys_close(fd);
     errno = err;

@@ -77,19 +77,21 @@ static size_t count(const struct errors *e)
 
 static void unknown_keys(const struct node *doc, struct errors *e)
 {
-    static const char *const keys[] = { "apiVersion", "kind", "metadata", "spec", "status" };
+    static const struct str keys[] = { STR_INIT("apiVersion"), STR_INIT("kind"),
+                                       STR_INIT("metadata"), STR_INIT("spec"), STR_INIT("status") };
     for (size_t i = 0; i < doc->map.n; i++) {
         const struct node_pair *p = &doc->map.v[i];
         struct str shown = str_sub(p->key, 0, 64);
         struct near g = { .wrong = p->key };
         bool known = false;
-        for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-            known |= str_eq(p->key, str_from(keys[k]));
-            near_try(&g, str_from(keys[k]));
-        }
-        if (!known)
-            fail(e, doc->file, p->line, p->col, shown, "unknown field '%.*s'%s", STR_FMT(shown),
-                 near_text(&g));
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+            known |= str_eq(p->key, keys[k]);
+        if (known)
+            continue;
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+            near_try(&g, keys[k]);
+        fail(e, doc->file, p->line, p->col, shown, "unknown field '%.*s'%s", STR_FMT(shown),
+             near_text(&g));
     }
 }
 

@@ -24,56 +24,71 @@ static bool path_is_normal(struct str path, char *out, struct str *ret_normal)
     return false;
 }
 
-static bool path_check(const struct object *o, struct errors *e, struct str path, struct str at)
+/* A field of a rule; its path is written when there is an error to tell, not for 100,000 good
+ * rules. */
+struct spot {
+    const struct object *o;
+    struct errors *e;
+    size_t rule, match; /* match: NO_MATCH when the field is the rule's own */
+    const char *field;
+};
+enum { NO_MATCH = SIZE_MAX };
+
+static struct str spot_path(const struct spot *s)
+{
+    struct errors *e = s->e;
+    return s->match == NO_MATCH ? AT("spec.rules[%zu].%s", s->rule, s->field)
+                                : AT("spec.rules[%zu].match[%zu].%s", s->rule, s->match, s->field);
+}
+#define SPOT_FAIL(s, ...) spec_fail((s)->e, (s)->o, spot_path(s), __VA_ARGS__)
+
+static bool path_check(const struct spot *s, struct str path)
 {
     char out[PATH_MAX_BYTES];
     struct str normal;
     if (!path.p || path_is_normal(path, out, &normal))
         return true;
     if (normal.p)
-        return spec_fail(e, o, at, "no request has this path after normalising; write %.*s",
+        return SPOT_FAIL(s, "no request has this path after normalising; write %.*s",
                          STR_FMT(normal));
-    return spec_fail(e, o, at, "no request can have this path");
+    return SPOT_FAIL(s, "no request can have this path");
 }
 
 /* Every {name} of path must be captured by every match of the rule. */
-static bool captures_check(const struct object *o, struct errors *e, const struct route_rule *r,
-                           struct str path, struct str at)
+static bool captures_check(const struct spot *s, const struct route_rule *r, struct str path)
 {
     if (!path.p)
         return true;
     if (path.n == 0 || path.p[0] != '/')
-        return spec_fail(e, o, at, "want a path that begins with /, got '%.*s'", STR_FMT(path));
+        return SPOT_FAIL(s, "want a path that begins with /, got '%.*s'", STR_FMT(path));
     if (str_find(path, '{') == path.n && str_find(path, '}') == path.n)
-        return path_check(o, e, path, at);
+        return path_check(s, path);
     if (r->match.n == 0)
-        return spec_fail(e, o, at, "names in {} need a match with a path template");
+        return SPOT_FAIL(s, "names in {} need a match with a path template");
     for (size_t i = 0; i < r->match.n; i++) {
         const struct route_path *p = r->match.v[i].path;
         struct path_captures c = { 0 };
         char out[PATH_MAX_BYTES];
         size_t n;
         if (!p || !p->template.p)
-            return spec_fail(e, o, at, "names in {} need a path template, which match[%zu] is not",
-                             i);
+            return SPOT_FAIL(s, "names in {} need a path template, which match[%zu] is not", i);
         path_template_match(p->template, p->template, &c); /* itself: for the names */
         if (!path_template_fill(path, &c, out, sizeof(out), &n))
-            return spec_fail(e, o, at, "a name in {} is not one of the template %.*s",
+            return SPOT_FAIL(s, "a name in {} is not one of the template %.*s",
                              STR_FMT(p->template));
     }
     return true;
 }
 
 /* prefixPath needs a prefix to replace. */
-static bool prefix_path_check(const struct object *o, struct errors *e, const struct route_rule *r,
-                              struct str path, struct str at)
+static bool prefix_path_check(const struct spot *s, const struct route_rule *r, struct str path)
 {
     if (!path.p)
         return true;
     for (size_t i = 0; i < r->match.n; i++)
         if (r->match.v[i].path && !r->match.v[i].path->prefix.p)
-            return spec_fail(e, o, at, "needs a path prefix, which match[%zu] is not", i);
-    return path_check(o, e, path, at);
+            return SPOT_FAIL(s, "needs a path prefix, which match[%zu] is not", i);
+    return path_check(s, path);
 }
 
 static bool matches_check(const struct object *o, struct errors *e, size_t i)
@@ -82,10 +97,12 @@ static bool matches_check(const struct object *o, struct errors *e, size_t i)
     bool ok = true;
     for (size_t k = 0; k < r->match.n; k++) {
         const struct route_path *p = r->match.v[k].path;
+        struct spot s = { o, e, i, k, "path.exact" };
         if (p && p->exact.p)
-            ok &= path_check(o, e, p->exact, AT("spec.rules[%zu].match[%zu].path.exact", i, k));
+            ok &= path_check(&s, p->exact);
+        s.field = "path.prefix";
         if (p && p->prefix.n > 1)
-            ok &= path_check(o, e, p->prefix, AT("spec.rules[%zu].match[%zu].path.prefix", i, k));
+            ok &= path_check(&s, p->prefix);
     }
     return ok;
 }
@@ -109,9 +126,9 @@ static bool redirect_check(const struct object *o, struct errors *e, size_t i)
     if (!d->scheme.p && !d->host.p && !d->port && !d->path.p && !d->prefix_path.p)
         ok = spec_fail(e, o, AT("spec.rules[%zu].redirect", i),
                        "want at least one of scheme, host, port, path, prefixPath");
-    ok &= captures_check(o, e, r, d->path, AT("spec.rules[%zu].redirect.path", i));
-    return prefix_path_check(o, e, r, d->prefix_path,
-                             AT("spec.rules[%zu].redirect.prefixPath", i)) &&
+    ok &= captures_check(&(struct spot){ o, e, i, NO_MATCH, "redirect.path" }, r, d->path);
+    return prefix_path_check(&(struct spot){ o, e, i, NO_MATCH, "redirect.prefixPath" }, r,
+                             d->prefix_path) &&
            ok;
 }
 
@@ -130,9 +147,9 @@ static bool rewrite_check(const struct object *o, struct errors *e, size_t i)
     if (w->host.n && w->host.p[0] == '*')
         ok =
             spec_fail(e, o, AT("spec.rules[%zu].rewrite.host", i), "want one name, not a wildcard");
-    ok &= captures_check(o, e, r, w->path, AT("spec.rules[%zu].rewrite.path", i));
-    return prefix_path_check(o, e, r, w->prefix_path,
-                             AT("spec.rules[%zu].rewrite.prefixPath", i)) &&
+    ok &= captures_check(&(struct spot){ o, e, i, NO_MATCH, "rewrite.path" }, r, w->path);
+    return prefix_path_check(&(struct spot){ o, e, i, NO_MATCH, "rewrite.prefixPath" }, r,
+                             w->prefix_path) &&
            ok;
 }
 
@@ -169,31 +186,40 @@ static bool header_fixed(struct str name)
     return false;
 }
 
-static bool edit_name(const struct object *o, struct errors *e, struct str name, struct str at)
+/* What is wrong with editing a header; false with nothing to say when all is well. */
+static bool edit_bad(struct errors *e, struct str name, struct str *ret_why)
 {
     const char *want;
     if (!format_check(FMT_HEADER, name, &want))
-        return spec_fail(e, o, at, "'%.*s': want %s", STR_FMT(str_sub(name, 0, 64)), want);
-    if (str_ieq(name, STR("host")))
-        return spec_fail(e, o, at, "write rewrite.host to change the host");
-    if (header_fixed(name))
-        return spec_fail(e, o, at, "'%.*s' cannot be edited: it belongs to the connection",
-                         STR_FMT(name));
+        *ret_why = AT("'%.*s': want %s", STR_FMT(str_sub(name, 0, 64)), want);
+    else if (str_ieq(name, STR("host")))
+        *ret_why = STR("write rewrite.host to change the host");
+    else if (header_fixed(name))
+        *ret_why = AT("'%.*s' cannot be edited: it belongs to the connection", STR_FMT(name));
+    else
+        return false;
     return true;
 }
 
-static bool edits_check(const struct object *o, struct errors *e, const struct route_edits *d,
-                        struct str at)
+static bool edits_check(const struct spot *s, const struct route_edits *d)
 {
+    struct errors *e = s->e;
+    struct str why;
     bool ok = true;
     for (size_t k = 0; k < d->set.n; k++)
-        ok &= edit_name(o, e, d->set.v[k].key,
-                        AT("%.*s.set.%.*s", STR_FMT(at), STR_FMT(d->set.v[k].key)));
+        if (edit_bad(e, d->set.v[k].key, &why))
+            ok = spec_fail(e, s->o,
+                           AT("%.*s.set.%.*s", STR_FMT(spot_path(s)), STR_FMT(d->set.v[k].key)),
+                           "%.*s", STR_FMT(why));
     for (size_t k = 0; k < d->add.n; k++)
-        ok &= edit_name(o, e, d->add.v[k].key,
-                        AT("%.*s.add.%.*s", STR_FMT(at), STR_FMT(d->add.v[k].key)));
+        if (edit_bad(e, d->add.v[k].key, &why))
+            ok = spec_fail(e, s->o,
+                           AT("%.*s.add.%.*s", STR_FMT(spot_path(s)), STR_FMT(d->add.v[k].key)),
+                           "%.*s", STR_FMT(why));
     for (size_t k = 0; k < d->remove.n; k++)
-        ok &= edit_name(o, e, d->remove.v[k], AT("%.*s.remove[%zu]", STR_FMT(at), k));
+        if (edit_bad(e, d->remove.v[k], &why))
+            ok = spec_fail(e, s->o, AT("%.*s.remove[%zu]", STR_FMT(spot_path(s)), k), "%.*s",
+                           STR_FMT(why));
     return ok;
 }
 
@@ -208,8 +234,9 @@ bool route_rules_check(const struct object *o, struct errors *e)
         ok &= redirect_check(o, e, i);
         ok &= rewrite_check(o, e, i);
         if (h) {
-            ok &= edits_check(o, e, &h->request, AT("spec.rules[%zu].headers.request", i));
-            ok &= edits_check(o, e, &h->response, AT("spec.rules[%zu].headers.response", i));
+            ok &= edits_check(&(struct spot){ o, e, i, NO_MATCH, "headers.request" }, &h->request);
+            ok &=
+                edits_check(&(struct spot){ o, e, i, NO_MATCH, "headers.response" }, &h->response);
         }
     }
     return ok;

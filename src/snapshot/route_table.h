@@ -57,8 +57,10 @@ struct rule_def {
     LIST_OF(struct value_rule) query;
     struct action_def *action;
 };
-/* Builds the bytes; rules must already be in total order, n ≤ 1024. */
-struct str route_table_build(struct arena *a, const struct rule_def *v, size_t n);
+/* Builds the bytes on a; scratch (which may be a) holds what is not needed afterwards. Rules must
+   already be in total order, n ≤ 1024. */
+struct str route_table_build(struct arena *a, struct arena *scratch, const struct rule_def *v,
+                             size_t n);
 /* Verifies every offset, order and count, so that readers need no checks. False with the reason.
  * Untrusted bytes. */
 bool route_table_check(struct str bytes, const char **ret_why);

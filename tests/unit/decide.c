@@ -37,7 +37,7 @@ static struct resource routes(struct arena *a, const char *name, const struct ru
 {
     return (struct resource){ .type = RES_ROUTES,
                               .name = str_from(name),
-                              .bytes = route_table_build(a, v, n) };
+                              .bytes = route_table_build(a, a, v, n) };
 }
 
 static struct resource listener(const char *protocol)

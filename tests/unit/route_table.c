@@ -102,7 +102,7 @@ static void examples(struct arena *a)
           .action = &to },
     };
     struct route_table t;
-    struct str bytes = route_table_build(a, rules, ARRAY_LEN(rules));
+    struct str bytes = route_table_build(a, a, rules, ARRAY_LEN(rules));
 
     CASE("what is built checks out; equal actions stand once");
     EXPECT(open_table(bytes, &t));
@@ -110,7 +110,7 @@ static void examples(struct arena *a)
     EXPECT_INT(t.view.h->n_actions, 1);
     EXPECT_INT(t.view.h->n_backends, 1);
     EXPECT_INT(t.view.h->n_patterns, 1);
-    EXPECT_STR(route_table_build(a, rules, ARRAY_LEN(rules)), bytes);
+    EXPECT_STR(route_table_build(a, a, rules, ARRAY_LEN(rules)), bytes);
 
     CASE("exact, prefix on segments, template, pattern, everything");
     EXPECT_INT(find(&t, "GET", "/a/b"), 0);
@@ -132,7 +132,7 @@ static void examples(struct arena *a)
     close_table(&t);
 
     CASE("no rules at all");
-    EXPECT(open_table(route_table_build(a, NULL, 0), &t));
+    EXPECT(open_table(route_table_build(a, a, NULL, 0), &t));
     EXPECT_INT(find(&t, "GET", "/"), ROUTE_NONE);
     close_table(&t);
 
@@ -142,7 +142,7 @@ static void examples(struct arena *a)
         { .route = STR("r"), .path_kind = PATH_PREFIX, .path = STR("/a"), .action = &to },
         { .route = STR("r"), .path_kind = PATH_PREFIX, .path = STR("/a/b"), .action = &to },
     };
-    EXPECT(open_table(route_table_build(a, swapped, 3), &t));
+    EXPECT(open_table(route_table_build(a, a, swapped, 3), &t));
     EXPECT_INT(find(&t, "GET", "/a/b"), 1);
     EXPECT_INT(find(&t, "PUT", "/a/b"), 0);
     EXPECT_INT(find(&t, "GET", "/b"), ROUTE_NONE);
@@ -216,14 +216,14 @@ static void found(struct arena *a)
         .route = STR("r"), .path_kind = PATH_PREFIX, .path = STR("/a//"), .action = &to
     };
     struct route_table t;
-    EXPECT(open_table(route_table_build(a, &r, 1), &t));
+    EXPECT(open_table(route_table_build(a, a, &r, 1), &t));
     EXPECT_INT(find(&t, "GET", "/a//b"), 0);
     EXPECT_INT(find(&t, "GET", "/a/"), 0);
     EXPECT_INT(find(&t, "GET", "/a/b"), ROUTE_NONE);
     close_table(&t);
 
     CASE("backends and edits that no action has are checked too");
-    struct str bytes = route_table_build(a, &r, 1);
+    struct str bytes = route_table_build(a, a, &r, 1);
     struct route_view v;
     const char *why;
     CHECK(route_view(bytes, &v));
@@ -236,7 +236,7 @@ static void found(struct arena *a)
     CASE("actions that share their backends are refused");
     struct action_def other = { .type = ACTION_REPLY, .status = 204 };
     struct rule_def two[] = { r, { .route = STR("r"), .action = &other } };
-    bytes = route_table_build(a, two, 2);
+    bytes = route_table_build(a, a, two, 2);
     CHECK(route_view(bytes, &v));
     struct rt_action *x = (struct rt_action *)(uintptr_t)v.actions;
     x[0].n_backends = x[1].n_backends = 1;
@@ -259,7 +259,7 @@ static void random_rules(void)
         struct rule_def *v = ARENA_ARRAY(&a, struct rule_def, n + 1);
         for (size_t i = 0; i < n; i++)
             v[i] = random_rule(&a, &to[rand_below(2)]);
-        struct str bytes = route_table_build(&a, v, n);
+        struct str bytes = route_table_build(&a, &a, v, n);
         EXPECT(open_table(bytes, &t));
         for (unsigned k = 0; k < 60; k++) {
             struct str path = random_path(&a, true),
@@ -299,7 +299,7 @@ static void damage(struct arena *a)
     };
     rules[1].headers.v = &header;
     rules[1].headers.n = 1;
-    struct str good = route_table_build(a, rules, ARRAY_LEN(rules));
+    struct str good = route_table_build(a, a, rules, ARRAY_LEN(rules));
     const char *why;
 
     CASE("every shorter prefix is refused");
@@ -342,7 +342,7 @@ static struct str verdict(struct arena *a, struct rule_def r, struct action_def 
     const char *why;
     r.route = STR("r");
     r.action = &d;
-    route_table_check(route_table_build(a, &r, 1), &why);
+    route_table_check(route_table_build(a, a, &r, 1), &why);
     return str_from(why);
 }
 

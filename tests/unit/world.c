@@ -44,7 +44,7 @@ static void add_routes(struct fixture *f, const char *name, struct rule_def *v, 
     struct resource *r = &f->r[f->n++];
     *r = (struct resource){ .type = RES_ROUTES,
                             .name = str_from(name),
-                            .bytes = route_table_build(&f->a, v, n) };
+                            .bytes = route_table_build(&f->a, &f->a, v, n) };
     resource_seal(r);
 }
 

@@ -229,10 +229,8 @@ static bool attach_check(const struct object *o, const struct model *m, struct e
         return reference_fail(e, o, m, AT("spec.attach[%zu].gateway", i), "Gateway", at->gateway);
     const struct gateway_spec *spec = g->spec;
     size_t n = 0;
-    struct near near = { .wrong = at->listener };
     for (size_t k = 0; spec && k < spec->listeners.n; k++) {
         const struct gateway_listener *l = &spec->listeners.v[k];
-        near_try(&near, l->name);
         if (!route_attaches(at, raw, l))
             continue;
         n++;
@@ -244,6 +242,9 @@ static bool attach_check(const struct object *o, const struct model *m, struct e
     }
     if (n || !spec)
         return true;
+    struct near near = { .wrong = at->listener };
+    for (size_t k = 0; k < spec->listeners.n; k++)
+        near_try(&near, spec->listeners.v[k].name);
     if (at->listener.n)
         return spec_fail(e, o, AT("spec.attach[%zu].listener", i),
                          "Gateway '%.*s' has no listener '%.*s'%s", STR_FMT(at->gateway),
