@@ -314,7 +314,10 @@ static struct failure classify(const struct exchange *x, enum http_error e)
     }
 }
 
-enum { REFUSED_MAX = 3 };
+/* Refused unprocessed: a server that ends its connections after some requests (GOAWAY) refuses
+ * whatever came too late, and may do so again on the next one; one that refuses everything must not
+ * be asked for ever. */
+enum { REFUSED_MAX = 8 };
 static void try_failed(struct exchange *x, enum http_error e, const char *why)
 {
     if (e == HTTP_ERR_STALE && !x->stale_retried && replayable(x) &&

@@ -580,3 +580,25 @@ def test_announced_trailers_to_and_from_http1(env):
     same((r.status, r.body, list(r.trailers)), (200, b"hello", [("x-t", "1")]))
     r = c.ask(version="HTTP/1.0")
     same((r.status, r.body), (200, b"hello"))
+
+
+def test_refused_again_and_again(env):
+    """What was not processed is sent again until it is, POST too; only a server that never takes it makes it fail."""
+    refused, lock = {}, threading.Lock()
+
+    def handler(r):
+        with lock:
+            n = refused[r.path] = refused.get(r.path, 0) + 1
+        if n <= 5:
+            r.send_reset(7)
+        else:
+            r.respond(body=r.body)
+
+    up = h2_upstream(env, handler)
+    c = h2_client(env, env.weir(simple(up, protocol="h2")).addr())
+    streams = [c.start("POST", "/%d" % i, end=False) for i in range(5)]
+    for s in streams:
+        c.send_body(s, b"x" * 100)
+    for s in streams:
+        c.wait(s)
+    same([(s.status, s.body) for s in streams], [(200, b"x" * 100)] * 5)
