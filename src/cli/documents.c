@@ -149,6 +149,8 @@ bool documents_compile(const struct document_source *s, struct compiled_document
         node_list list = { (struct node **)(void *)docs.p, docs.n / sizeof(struct node *) };
         /* A file that cannot be read makes every reference into it an error: those would only hide
          * the first one. */
+        if (ok && list.n == 0) /* a file that is being written must not stop everything */
+            ok = fail(e, s->paths.n ? s->paths.v[0] : STR(""), 0, 0, STR(""), "holds no document");
         if (ok)
             ok = model_build(&ret->model, &ret->arena, &list, &input, e) &&
                  compile(&ret->model, &ret->arena, &ret->compiled, e);

@@ -14,7 +14,7 @@ const char *question_read(struct question *q, const char *text)
     if (!q->https && !str_starts(url, STR("http://")))
         return "the URL must begin with http:// or https://";
     url = str_sub(url, q->https ? 8 : 7, url.n);
-    size_t slash = str_find(url, '/');
+    size_t slash = str_find(str_sub(url, 0, str_find(url, '?')), '/'); /* where the host ends */
     q->m = (struct http_message){ .version = HTTP_11,
                                   .tls = q->https,
                                   .method_text = method,
@@ -24,7 +24,9 @@ const char *question_read(struct question *q, const char *text)
     uint16_t port;
     if (!header_name_valid(method) || !authority_parse(q->m.authority, &q->host, &port))
         return "the method or host is malformed";
-    struct str target = slash < url.n ? str_sub(url, slash, url.n) : STR("/");
+    struct str target = str_sub(url, slash, url.n);
+    if (target.n == 0 || target.p[0] != '/')
+        target = arena_fmt(&q->a, "/%.*s", STR_FMT(target));
     char *low = arena_alloc(&q->a, q->host.n + 1), *out = arena_alloc(&q->a, target.n + 1);
     for (size_t i = 0; i < q->host.n; i++)
         low[i] = ascii_lower(q->host.p[i]);

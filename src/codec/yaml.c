@@ -56,6 +56,17 @@ static bool bad_bytes(struct loader *l)
                 l->parser.problem ? l->parser.problem : "bad bytes");
 }
 
+static bool line_has(struct str text, size_t line, struct str what)
+{
+    while (line-- > 0)
+        text = str_sub(text, str_find(text, '\n') + 1, text.n);
+    text = str_sub(text, 0, str_find(text, '\n'));
+    for (; text.n; text = str_sub(text, 1, text.n))
+        if (str_starts(text, what))
+            return true;
+    return false;
+}
+
 static bool syntax_error(struct loader *l)
 {
     const yaml_parser_t *p = &l->parser;
@@ -65,6 +76,9 @@ static bool syntax_error(struct loader *l)
         return fail(l->t.e, l->t.file, 0, 0, STR(""), "out of memory while reading the document");
     uint32_t line = (uint32_t)p->problem_mark.line + 1, col = (uint32_t)p->problem_mark.column + 1;
     const char *problem = p->problem ? p->problem : "not YAML";
+    if (line_has(l->text, p->problem_mark.line, STR("${")))
+        return fail(l->t.e, l->t.file, line, col, STR(""),
+                    "%s; between { } and [ ] a variable needs quotes: \"${NAME}\"", problem);
     if (p->context && p->context_mark.line != p->problem_mark.line)
         return fail(l->t.e, l->t.file, line, col, STR(""), "%s (%s that begins on line %zu)",
                     problem, p->context, p->context_mark.line + 1);

@@ -436,9 +436,11 @@ void access_log_raw(struct worker *w, const struct runtime_listener *rl, const s
     text(b, STR("endpoint"), r->endpoint);
     text(b, STR("sni"), r->sni);
     text(b, STR("tls"), r->tls);
+    number(b, STR("tries"), r->tries);
     micros(b, STR("duration_us"), r->duration_ns);
     number(b, STR("bytes_in"), r->bytes_in);
     number(b, STR("bytes_out"), r->bytes_out);
+    text(b, STR("failed"), str_from(r->failed));
     text(b, STR("why"), str_from(r->why));
     put(w, rl->log);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "io/dns.h"
 #include "proxy/proxy_priv.h"
+#include <stdlib.h>
 
 enum { ADDRESSES_A_NAME = 64 };
 
@@ -70,6 +71,17 @@ static void publish(struct dns_endpoints *d)
 
 static void ask(struct timer *t);
 
+/* Servers turn their answers round: the same addresses are the same set, whatever their order. */
+static int by_address(const void *a, const void *b)
+{
+    const union addr *x = a, *y = b;
+    if (x->sa.sa_family != y->sa.sa_family)
+        return x->sa.sa_family < y->sa.sa_family ? -1 : 1;
+    return x->sa.sa_family == AF_INET
+               ? memcmp(&x->v4.sin_addr, &y->v4.sin_addr, sizeof(x->v4.sin_addr))
+               : memcmp(&x->v6.sin6_addr, &y->v6.sin6_addr, sizeof(x->v6.sin6_addr));
+}
+
 static void answered(void *arg, const struct dns_result *r)
 {
     struct dns_name *n = arg;
@@ -84,6 +96,7 @@ static void answered(void *arg, const struct dns_result *r)
             n->v[i] = r->v[i];
             addr_set_port(&n->v[i], n->port);
         }
+        qsort(n->v, n->n, sizeof(*n->v), by_address);
     }
     publish(n->d);
     timer_set(n->d->proxy->loop, &n->timer,

@@ -33,6 +33,7 @@ struct l4 {
     union addr client;
     bool up_used; /* conn_connect succeeded and on_close has not come */
     bool connected, down_eof, up_eof, down_gone, counted;
+    char tls[16]; /* version, when TLS ends here */
     char sni[SNI_NAME_MAX + 1];
     size_t sni_n;
 };
@@ -76,6 +77,25 @@ static void release_endpoint(struct l4 *x)
     x->endpoint = NULL;
 }
 
+/* Who failed: the client, the gateway itself, or else the service. */
+static const char *failed_side(const char *why)
+{
+    static const struct {
+        const char *why, *side;
+    } sides[] = { { "", "" },
+                  { "client_closed", "client" },
+                  { "handshake_timeout", "client" },
+                  { "tls_protocol_error", "client" },
+                  { "no_route", "gateway" },
+                  { "drain", "gateway" },
+                  { "connection_limit_reached", "gateway" },
+                  { "proxy_internal_response", "gateway" } };
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++)
+        if (strcmp(sides[i].why, why) == 0)
+            return sides[i].side;
+    return "upstream";
+}
+
 static void write_log(struct l4 *x)
 {
     char text[ADDR_TEXT_MAX];
@@ -87,6 +107,9 @@ static void write_log(struct l4 *x)
         .endpoint = x->last_endpoint ? x->last_endpoint->address : STR(""),
         .client = { text, n },
         .sni = { x->sni, x->sni_n },
+        .tls = str_from(x->tls),
+        .failed = failed_side(x->why),
+        .tries = x->tries,
         .bytes_in = x->bytes_in,
         .bytes_out = x->bytes_out,
         .start_wall = x->start_wall,
@@ -289,6 +312,8 @@ static void down_open(struct conn *c)
     if (tls_info(c, &ti) && ti.sni.n <= SNI_NAME_MAX) {
         memcpy(x->sni, ti.sni.p, ti.sni.n);
         x->sni_n = ti.sni.n;
+        size_t n = ti.version.n < sizeof(x->tls) ? ti.version.n : sizeof(x->tls) - 1;
+        memcpy(x->tls, ti.version.p, n);
     }
     choose(x);
 }

@@ -51,6 +51,7 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
         p->key = (struct str){ k, (size_t)n };
         p->w = w;
         p->addr = e->addr;
+        p->endpoint = e;
         p->proto = rt->proto;
         list_init(&p->idle);
         list_init(&p->mux);
@@ -319,6 +320,28 @@ static void pool_free(struct pool *p)
     mem_free(p);
 }
 
+static void close_idle(struct pool *p)
+{
+    LIST_FOR_SAFE(it, tmp, &p->idle)
+    {
+        http_client_close(client(it));
+    }
+    LIST_FOR_SAFE(it, tmp, &p->mux)
+    {
+        if (client(it)->streams == 0)
+            http_client_close(client(it));
+    }
+}
+
+/* Its endpoint is not in the service's set any more: nobody will ask for the idle ones. */
+static void drop_if_gone(struct pool *p)
+{
+    const struct endpoint_set *set = atomic_load_explicit(&p->state->set, memory_order_acquire);
+    if (!set || atomic_load_explicit(&p->endpoint->in_set, memory_order_acquire) >= set->id)
+        return;
+    close_idle(p);
+}
+
 void pool_tick(struct worker *w)
 {
     size_t i = 0;
@@ -326,6 +349,7 @@ void pool_tick(struct worker *w)
     for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
         struct pool *p = m->value;
         give_back(p);
+        drop_if_gone(p);
         pool_refill(p);
         if (!dead && pool_unused(p))
             dead = p; /* one a tick: the map must not change under the iteration */
@@ -339,10 +363,7 @@ void pool_close_all(struct worker *w)
     size_t i = 0;
     for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
         struct pool *p = m->value;
-        LIST_FOR_SAFE(it, tmp, &p->idle)
-        {
-            http_client_close(client(it));
-        }
+        close_idle(p);
         LIST_FOR_SAFE(it, tmp, &p->mux)
         {
             http_client_close(client(it));

@@ -130,7 +130,8 @@ struct raw_log {
     struct str listener, route, service, endpoint, client, sni, tls;
     uint64_t bytes_in, bytes_out;
     int64_t start_wall, duration_ns;
-    const char *why;
+    uint32_t tries;
+    const char *failed, *why; /* "": nobody */
 };
 void access_log_raw(struct worker *w, const struct runtime_listener *l, const struct raw_log *r);
 uint64_t log_writer_dropped(const struct log_writer *w);

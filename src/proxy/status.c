@@ -51,7 +51,8 @@ static void answer(struct http_stream *s, const struct http_message *req, uint16
                               .length = body.n,
                               .headers = { .v = hv, .cap = 6 } };
     bool head = req->method == METHOD_HEAD;
-    bool fits = headers_add(&m.headers, STR("content-type"), type) &&
+    bool fits = (status != 405 || headers_add(&m.headers, STR("allow"), STR("GET, HEAD"))) &&
+                headers_add(&m.headers, STR("content-type"), type) &&
                 headers_add(&m.headers, STR("cache-control"), STR("no-store")) &&
                 headers_add(&m.headers, STR("x-content-type-options"), STR("nosniff"));
     if (head) {

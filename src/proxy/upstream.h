@@ -17,6 +17,7 @@ struct endpoint_state {
     _Atomic uint32_t ejections;        /* so far, falls with time */
     _Atomic int64_t ejected_until;     /* monotonic ns; 0 = in */
     _Atomic uint8_t unhealthy;         /* active check says no */
+    _Atomic uint64_t in_set;           /* id of the newest endpoint set that has it */
     _Atomic uint64_t requests, errors; /* totals for /status */
 };
 /* The endpoints of a cluster now: replaced as a whole when a world or DNS changes them; freed after
@@ -96,6 +97,7 @@ struct pool {
     struct str key; /* address|tls identity|protocol */
     struct worker *w;
     union addr addr;
+    const struct endpoint_state *endpoint;
     struct tls_ctx *tls;
     struct cluster_state *state; /* whose breaker it counts in */
     char *sni;

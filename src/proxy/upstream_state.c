@@ -72,6 +72,8 @@ void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struc
     set->error = error;
     if (n)
         memcpy(set->v, v, n * sizeof(*v));
+    for (size_t i = 0; i < n; i++) /* before the set is seen: what is newer than it is not gone */
+        atomic_store_explicit(&v[i].state->in_set, set->id, memory_order_release);
     atomic_store_explicit(&s->set, set, memory_order_release);
     atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
     if (old)
@@ -101,13 +103,16 @@ static bool may_eject(const struct cluster_state *c, const struct health_passive
 static void eject(struct cluster_state *c, struct endpoint_state *e, const struct health_passive *p,
                   int64_t now)
 {
-    uint32_t times = atomic_fetch_add_explicit(&e->ejections, 1, memory_order_relaxed) + 1;
+    int64_t in = atomic_load_explicit(&e->ejected_until, memory_order_relaxed);
+    uint32_t times = atomic_load_explicit(&e->ejections, memory_order_relaxed);
+    int64_t served = in && p->ejection.ns ? (now - in) / p->ejection.ns : 0;
+    times = served < times ? times - (uint32_t)served + 1 : 1; /* time in use forgets */
     int64_t for_ns = p->ejection.ns * (times < EJECTION_FACTOR_MAX ? times : EJECTION_FACTOR_MAX);
     if (for_ns > EJECTION_MAX_NS)
         for_ns = EJECTION_MAX_NS;
-    int64_t in = atomic_load_explicit(&e->ejected_until, memory_order_relaxed);
     if (in > now || !atomic_compare_exchange_strong(&e->ejected_until, &in, now + for_ns))
         return; /* another worker did */
+    atomic_store_explicit(&e->ejections, times, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->ejected, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->version, 1, memory_order_release);
     LOG_WARN("endpoint ejected", LS("service", c->name), LS("endpoint", e->address),

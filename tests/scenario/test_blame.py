@@ -1,7 +1,9 @@
 """Whose fault a failure is: endpoints are not ejected, and services not named, for what clients do; everything that fails is counted."""
+import socket
+
 from h2peers import H2Client
-from peers import Closed, reply
-from weirlib import gateway, policy, same, simple, until
+from peers import Closed, client_context, reply
+from weirlib import gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 
 def strict(**timeout):
@@ -97,3 +99,26 @@ def test_who_waits_for_100_continue_owes_nothing(env):
     c = env.client(w.addr())
     c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     same(c.response("POST").status, 504)
+
+
+def test_tcp_connections_say_who_failed(env):
+    pair = env.ca().issue("shop.example")
+    tls = {"mode": "terminate", "certificates": [{"secret": "cert"}]}
+    dead = env.upstream()
+    dead.close()
+    up = env.raw_upstream(lambda sock, number: sock.sendall(sock.recv(10)))
+    w = env.weir([gateway(listener("raw", protocol="tcp"), listener("end", protocol="tls", tls=tls), listener("hole", protocol="tcp")), secret("cert", pair),
+                  service("shop", up, protocol="tcp"), service("dead", dead, protocol="tcp"), route("r", rule("shop"), attach=[{"gateway": "edge", "listener": "end"}]),
+                  route("d", rule("dead"), attach=[{"gateway": "edge", "listener": "raw"}])])
+    s = client_context(env.ca()).wrap_socket(socket.create_connection(w.addr("end"), 15), server_hostname="shop.example")
+    s.sendall(b"hello")
+    same(s.recv(10), b"hello")
+    s.close()
+    row = w.wait_access(listener="edge/end")[0]
+    same((row["tls"], row["tries"]), ("TLSv1.3", 1))
+    for name, failed, why in (("raw", "upstream", "connection_refused"), ("hole", "gateway", "no_route")):
+        s = socket.create_connection(w.addr(name), 15)
+        same(s.recv(10), b"")
+        s.close()
+        row = w.wait_access(listener="edge/" + name)[0]
+        same((row["failed"], row["why"]), (failed, why), name)

@@ -312,3 +312,15 @@ def test_json_schema(env):
         same(faults(policy + good), [], good)
     for bad in ("  timeout: { request: 5 }\n", '  retry: { attempts: "five" }\n', "  rateLimt: { window: 1m }\n", "  rateLimit: { requests: -1 }\n"):
         assert faults(policy + bad), bad
+
+
+def test_a_variable_without_quotes_between_braces(env):
+    doc = env.write("bad.yaml", GOOD.replace("protocol: http}", "protocol: ${PROTOCOL}}"))
+    code, _, err = env.run("check", doc)
+    same((code, "a variable needs quotes" in err), (1, True), err)
+
+
+def test_explain_takes_a_query_without_a_path(env):
+    doc = env.write("shop.yaml", GOOD)
+    same(env.run("explain", "--request", "GET http://shop.example?x=/1", doc)[0], env.run("explain", "--request", "GET http://shop.example/?x=/1", doc)[0])
+    assert "malformed" not in env.run("explain", "--request", "GET http://shop.example?x=/1", doc)[2]

@@ -272,6 +272,8 @@ def test_status_pages_are_for_get_only_and_hold_under_garbage(env):
         except OSError:
             pass
     same(w.get("/ready")[0], 200)
+    code, headers, _ = w.get("/status", "DELETE")
+    same((code, headers["allow"]), (405, "GET, HEAD"))
 
 
 def test_log_is_json_lines(env):

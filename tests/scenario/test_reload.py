@@ -452,3 +452,23 @@ def test_listener_changes_its_protocol(env):
     w.reload(simple(up, gw=gateway(listener("web", address=text))))
     same(secure.ask().header("connection"), "close")
     same(env.client(address).ask().status, 200)
+
+
+def test_connections_to_endpoints_that_went_are_let_go(env):
+    old, new = env.upstream(), env.upstream()
+    w = env.weir(simple(old, new), workers=1)
+    c = env.client(w.addr())
+    until(lambda: c.ask().status == 200 and old.open and new.open, "a connection to each")
+    w.reload(simple(new))
+    until(lambda: not old.open, "no connection to the endpoint that went")
+    assert new.open
+    same(c.ask().status, 200)
+
+
+def test_an_empty_file_changes_nothing(env):
+    """Whoever writes the file anew may be half way."""
+    w = env.weir(simple(env.upstream()))
+    c = env.client(w.addr())
+    for text in ("", "# nothing\n", "---\n---\n"):
+        assert "holds no document" in w.reload(text, ok=False)["error"]
+        same(c.ask().status, 200)
