@@ -397,7 +397,7 @@ void access_log_exchange(struct exchange *x)
     text(b, STR("listener"), x->l->name);
     text(b, STR("client"), exchange_client_text(x));
     text(b, STR("method"), x->req.method_text);
-    text(b, STR("host"), x->req.authority);
+    text(b, STR("host"), x->host.n ? x->host : x->req.authority); /* before a rewrite */
     text(b, STR("path"), x->req.path.n ? x->req.path : x->req.target);
     text(b, STR("protocol"),
          x->req.version == HTTP_2    ? STR("HTTP/2")

@@ -472,3 +472,58 @@ def test_an_empty_file_changes_nothing(env):
     for text in ("", "# nothing\n", "---\n---\n"):
         assert "holds no document" in w.reload(text, ok=False)["error"]
         same(c.ask().status, 200)
+
+
+def test_nothing_under_way_notices_reloads(env):
+    """A tunnel, a raw connection, a stream over HTTP/2 and a half-read answer live through reloads that change everything around them."""
+    go = threading.Event()
+
+    def handler(x):
+        if x.request.target == "/tunnel":
+            x.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+            while True:
+                x.send(x.sock.recv(100) or x.reset())
+        x.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        go.wait(30)
+        return b"half"
+
+    def echo(sock, number):
+        while True:
+            data = sock.recv(100)
+            if not data:
+                return
+            sock.sendall(data)
+
+    up, raw = env.upstream(handler), env.raw_upstream(echo)
+
+    def documents(i):
+        return [gateway(listener("web"), listener("tcp", protocol="tcp"), listener("extra%d" % (i % 3))), service("shop", up), service("raw", raw, protocol="tcp"),
+                route("shop", rule("shop"), attach=[{"gateway": "edge", "listener": "web"}]), route("raw", rule("raw"), attach=[{"gateway": "edge", "listener": "tcp"}]),
+                route("r%d" % i, rule(reply={"body": "x"}), hosts=["h%d.example" % i], attach=[{"gateway": "edge", "listener": "web"}]),
+                edge_policy(timeout={"idle": "%dm" % (i + 1)}, headers={"response": {"set": {"x-n": str(i)}}})]
+
+    w = env.weir(documents(0))
+    tunnel, half, tcp = env.client(w.addr("web")), env.client(w.addr("web")), env.client(w.addr("tcp"))
+    tunnel.request("GET", "/tunnel", [("Connection", "Upgrade"), ("Upgrade", "chat")])
+    same(tunnel.head().status, 101)
+    half.request("GET", "/half")
+    head = half.head()
+    h2 = H2Client(w.addr("web"))
+    env.clients.append(h2)
+    stream = env.thread(lambda: h2.ask("GET", "/half"))
+    up.wait(3)
+    for i in range(1, 11):
+        w.reload(documents(i))
+        for c in (tunnel, tcp):
+            c.send("ping%02d" % i)
+            same(c.reader.exactly(6), b"ping%02d" % i)
+    go.set()
+    head.read_body(half.reader, "GET")
+    same((head.body, stream.result().body, h2.goaway), (b"halfhalf", b"halfhalf", None))
+    same((half.ask("GET", "/", host="h10.example").body, head.header("x-n")), (b"x", "0"))
+
+
+def test_the_log_names_the_host_that_was_asked_for(env):
+    w = env.weir(simple(env.upstream(), rules=[rule("shop", rewrite={"host": "internal.example"})]))
+    env.client(w.addr()).ask()
+    same(w.wait_access()[0]["host"], "shop.example")

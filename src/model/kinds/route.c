@@ -189,8 +189,11 @@ static const struct schema rule_schema = {
 static const struct field fields[] = {
     FLIST(struct route_spec, attach, "attach", &attach_schema, "Where requests come in.",
           .flags = F_REQUIRED, .min = 1, .max = 100),
-    FIELD(struct route_spec, hosts, "hosts", "Hosts the requests are for; none = every host.",
-          .format = FMT_HOST, .max = 1000),
+    FIELD(
+        struct route_spec, hosts, "hosts",
+        "Hosts the requests are for; *.shop.example is every name below it, however deep, but not "
+        "itself; none = every host.",
+        .format = FMT_HOST, .max = 1000),
     FIELD(struct route_spec, priority, "priority",
           "Rules of a higher priority come first, whatever their matches.", .min = -1000000,
           .max = 1000000),
