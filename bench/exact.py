@@ -14,7 +14,7 @@ LOADS = {"h1": ["--h1", "-c16", "-m1"], "tls": ["--h1", "-c16", "-m1"], "h2": ["
 FEW, MANY = 1000, 5000  # what connecting and starting costs cancels out in the difference
 # Every wait of the traced process is held for so many microseconds: then all connections have something to say when it returns, and how
 # many waits a request takes is a property of the program, not of who got a CPU first. The other calls do not depend on time at all.
-HOLD = 1000
+HOLD = 3000
 
 
 class Site:
@@ -148,6 +148,7 @@ def chosen(only, row):
 
 
 def main():
+    L.end_in_order()
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--only", default="")
     p.add_argument("--binary", default=os.path.join(L.ROOT, "weir"))

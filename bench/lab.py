@@ -30,6 +30,16 @@ class Trouble(Exception):
     """A measurement that cannot be made; told, never guessed around."""
 
 
+def end_in_order():
+    """A program that is told to end takes its processes with it."""
+    def leave(number, _frame):
+        for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(n, signal.SIG_IGN)  # timeout(1) tells its child twice
+        raise SystemExit(128 + number)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
+
+
 def until(condition, what, limit=20.0, pause=0.002):
     end = time.monotonic() + limit
     while True:
@@ -127,9 +137,15 @@ class Lab:
 
     # ---- processes ----
     def _before_exec(self):
+        parent = os.getpid()
+
         def prepare():
+            for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(n, signal.SIG_DFL)
             os.setsid()
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # ended before it could be asked for
+                os._exit(1)
             if self.pinned:
                 os.sched_setaffinity(0, {CPU})
             if self.fifo:

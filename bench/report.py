@@ -11,7 +11,10 @@ import lab as L
 NOISE = 0.05  # A/A may differ by so much, and a limit is missed clearly only beyond it
 ENOUGH = 9  # pairs
 # Why a must is missed, by row: shown only while it is.
-WHY = {}
+WHY = {
+    "P20": "a swap builds the new routes beside the old ones, which are given back when the last request that began with them has ended; the two "
+           "share nothing.",
+}
 
 
 def spread(values, digits=2):

@@ -3,6 +3,7 @@
 interleaved; proxy CPU time per request; ratios taken inside a round; a second Weir as A/A control. Without --only it writes
 bench/results.md."""
 import argparse
+import contextlib
 import os
 import statistics
 import sys
@@ -134,17 +135,19 @@ def start_up(o, wanted):
         one, unit = sites.weir_one_route(), "ms from exec to the first proxied 200"
         if "P18" in wanted:
             row = Row("P18", "Start with one route", unit, [Goal("nginx", 0.5), Goal(aim=5)])
-            servers = {"weir": sites.weir_from_yaml(lab, back, "weir", one), "weir snapshot": sites.weir_from_snapshot(lab, back, "weir-s", one),
+            servers = {"weir": sites.weir_from_yaml(lab, back, "weir", one), "weir from a snapshot": sites.weir_from_snapshot(lab, back, "weir-s", one),
                        "nginx": sites.nginx_routes(lab, back, "nginx-1", False), "haproxy": sites.haproxy_routes(lab, back, "haproxy-1", False),
                        "h2o": sites.h2o(lab, back), "weir again": sites.weir_from_yaml(lab, back, "weir-again", one)}
             yield row, lambda: starts(row, servers, o.rounds, sites.FIRST)
         if "P19" in wanted:
             big = sites.weir_routes()
             row19 = Row("P19", "Start with 100,000 routes (1,000 hosts of 100 rules)", unit,
-                        [Goal(None, 1000, 600, "weir YAML"), Goal("haproxy", 1.0, 0.5, "weir")])
-            many = {"weir": sites.weir_from_snapshot(lab, back, "weir-snapshot", big), "weir YAML": sites.weir_from_yaml(lab, back, "weir-yaml", big),
+                        [Goal(None, 1000, 600, "weir from YAML"), Goal("haproxy", 1.0, 0.5, "weir from a snapshot")],
+                        ("weir from a snapshot", "weir from a snapshot again"))
+            many = {"weir from a snapshot": sites.weir_from_snapshot(lab, back, "weir-snapshot", big),
+                    "weir from YAML": sites.weir_from_yaml(lab, back, "weir-yaml", big),
                     "nginx": sites.nginx_routes(lab, back, "nginx-n", True), "haproxy": sites.haproxy_routes(lab, back, "haproxy-n", True),
-                    "weir again": sites.weir_from_snapshot(lab, back, "weir-snapshot-again", big)}
+                    "weir from a snapshot again": sites.weir_from_snapshot(lab, back, "weir-snapshot-again", big)}
             yield row19, lambda: starts(row19, many, o.rounds, sites.LAST)
 
 
@@ -199,14 +202,15 @@ def measure_all(o, wanted):
     rows = []
     for family in FAMILIES:
         try:
-            for row, run in family(o, wanted):
-                began = time.monotonic()
-                try:
-                    run()
-                except (L.Trouble, OSError, ConnectionError) as e:
-                    row.trouble = str(e)
-                rows.append(row)
-                PROGRESS.done(report.brief(row) + "   (%.0f s)" % (time.monotonic() - began))
+            with contextlib.closing(family(o, wanted)) as found:
+                for row, run in found:
+                    began = time.monotonic()
+                    try:
+                        run()
+                    except (L.Trouble, OSError) as e:
+                        row.trouble = str(e)
+                    rows.append(row)
+                    PROGRESS.done(report.brief(row) + "   (%.0f s)" % (time.monotonic() - began))
         except (L.Trouble, OSError) as e:
             rows.append(Row(family.__name__, "could not be set up", "", []))
             rows[-1].trouble = str(e)
@@ -231,6 +235,7 @@ def options():
 
 
 def main():
+    L.end_in_order()
     o, wanted = options()
     about = report.about(o)
     rows = measure_all(o, wanted)

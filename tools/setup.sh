@@ -66,6 +66,7 @@ case $level in
 exact | bench)
     if [ ! -e $policy ]; then
         trap 'rm -f $policy' EXIT
+        trap 'exit 1' HUP INT TERM
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod 755 $policy
     fi
