@@ -21,7 +21,7 @@ static bool write_snapshot(const char *path, const resource_list *r, struct erro
 
 static bool print_world(const resource_list *r, struct arena *a, struct errors *e)
 {
-    struct world *w = documents_world(r, NULL, e);
+    struct world *w = documents_world(r, NULL, NULL, e);
     struct buf b;
     if (!w)
         return false;

@@ -9,23 +9,66 @@ static void names(const char *separator)
         printf("%s%s", i ? separator : "", commands[i]->name);
 }
 
+/* The words that may stand where a command takes operands; nothing when those are files. */
+static void operands(const struct command *c)
+{
+    size_t n;
+    struct str args = str_from(c->args ? c->args : "");
+    if (str_starts(args, STR("[KIND"))) {
+        const struct registry_row *kinds = registry_rows("kind", &n);
+        for (size_t i = 0; i < n; i++)
+            printf(" %s", kinds[i].key);
+        const struct registry_row *sections = registry_rows("policy", &n);
+        for (size_t i = 0; i < n; i++)
+            printf(" %s", sections[i].key);
+    }
+    if (str_starts(args, STR("bash|")))
+        printf(" bash zsh fish paths");
+}
+
+static bool takes_files(const char *arg)
+{
+    return arg && (strstr(arg, "FILE") || strstr(arg, "DIR"));
+}
+
+static void bash_command(const struct command *c)
+{
+    printf("    %s)\n        options=\"--help", c->name);
+    for (const struct option *o = c->options; o && o->name; o++)
+        printf(" --%s", o->name);
+    printf("\"; values=\"");
+    for (const struct option *o = c->options; o && o->name; o++)
+        if (o->arg && !takes_files(o->arg))
+            printf(" --%s", o->name);
+    printf("\"; words=\"");
+    operands(c);
+    printf("\"; files=%s ;;\n", takes_files(c->args) ? "yes" : "no");
+}
+
 static void bash(void)
 {
     printf(
-        "_weir() {\n    local cur=${COMP_WORDS[COMP_CWORD]}\n    if [ \"$COMP_CWORD\" -eq 1 ]; "
-        "then\n        COMPREPLY=($(compgen -W \"");
+        "_weir() {\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+        "    local options= values= words= files=no commands=\"help ");
     names(" ");
-    printf("\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
-    for (size_t i = 0; commands[i]; i++) {
-        printf("    %s) local words=\"--help", commands[i]->name);
-        for (const struct option *o = commands[i]->options; o && o->name; o++)
-            printf(" --%s", o->name);
-        printf("\" ;;\n");
-    }
     printf(
-        "    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n "
-        "   *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    "
-        "esac\n}\ncomplete -o filenames -F _weir weir\n");
+        "\"\n    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+        "        COMPREPLY=($(compgen -W \"$commands\" -- \"$cur\"))\n        return\n    fi\n"
+        "    case ${COMP_WORDS[1]} in\n    help) words=$commands ;;\n");
+    for (size_t i = 0; commands[i]; i++)
+        bash_command(commands[i]);
+    printf(
+        "    esac\n"
+        "    case $cur in -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")); return ;; esac\n"
+        "    case \" $values \" in *\" $prev \"*)\n"
+        "        [ \"$prev\" != --output ] || COMPREPLY=($(compgen -W \"json text\" -- \"$cur\"))\n"
+        "        return ;;\n    esac\n"
+        "    case $prev in --*) files=yes ;; esac\n"
+        "    if [ -n \"$words\" ]; then\n"
+        "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+        "    elif [ $files = yes ]; then\n"
+        "        COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n"
+        "}\ncomplete -o filenames -F _weir weir\n");
 }
 
 static void zsh(void)

@@ -47,6 +47,60 @@ static void cli_page(struct buf *b)
     }
 }
 
+/* Text for roff: a line may not begin with a dot or quote, backslashes and dashes are literal. */
+static void roff(struct buf *b, const char *s)
+{
+    bool start = true;
+    for (; *s; s++) {
+        if (start && (*s == '.' || *s == '\''))
+            buf_str(b, STR("\\&"));
+        if (*s == '\\')
+            buf_str(b, STR("\\e"));
+        else if (*s == '-')
+            buf_str(b, STR("\\-"));
+        else
+            buf_char(b, *s);
+        start = *s == '\n';
+    }
+}
+
+static void man_command(struct buf *b, const struct command *c)
+{
+    buf_fmt(b, ".SS weir %s%s%s\n", c->name, c->args ? " " : "", c->args ? c->args : "");
+    roff(b, c->summary);
+    buf_char(b, '\n');
+    for (const struct option *o = c->options; o && o->name; o++) {
+        buf_str(b, STR(".TP\n"));
+        if (o->letter)
+            buf_fmt(b, "\\fB\\-%c\\fR, ", o->letter);
+        buf_str(b, STR("\\fB\\-\\-"));
+        roff(b, o->name);
+        buf_fmt(b, "\\fR%s%s\n", o->arg ? " " : "", o->arg ? o->arg : "");
+        roff(b, o->doc);
+        buf_str(b, o->many ? STR(" (may be repeated)\n") : STR("\n"));
+    }
+    if (!c->doc)
+        return;
+    buf_str(b, STR(".PP\n.nf\n"));
+    roff(b, c->doc);
+    buf_str(b, STR("\n.fi\n"));
+}
+
+static void man_page(struct buf *b)
+{
+    buf_fmt(b, ".TH WEIR 1 \"\" \"weir %s\" \"User Commands\"\n.SH NAME\n", weir_version);
+    buf_str(b, STR("weir \\- an API gateway and service mesh in one program\n.SH SYNOPSIS\n"
+                   ".B weir\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIFILE\\fR...]\n"
+                   ".SH COMMANDS\n"));
+    for (size_t i = 0; commands[i]; i++)
+        man_command(b, commands[i]);
+    buf_str(b, STR(".SH SIGNALS\n\\fBSIGHUP\\fR reads the documents again, \\fBSIGTERM\\fR and "
+                   "\\fBSIGINT\\fR let requests under way finish, a second one ends at once.\n"
+                   ".SH ENVIRONMENT\n\\fBNO_COLOR\\fR: no colours. \\fBNOTIFY_SOCKET\\fR: where "
+                   "readiness is announced (systemd sets it). Others are read where documents say "
+                   "${NAME}.\n.SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n"));
+}
+
 enum { KINDS_MAX = 64 };
 
 static struct node *map_of(struct arena *a, const char *key, struct node *value)
@@ -121,6 +175,7 @@ static const struct page {
 } pages[] = { { "kinds.md", kinds_page },
               { "policies.md", policies_page },
               { "cli.md", cli_page },
+              { "weir.1", man_page },
               { "weir.schema.json", schema_page } };
 
 static int write_pages(const char *dir)
@@ -148,7 +203,9 @@ static int run(const struct invocation *in)
     if (dir)
         return write_pages(dir);
     buf_init(&b, PAGE_MAX);
-    if (in->args.n == 0) {
+    if (invocation_option(in, "man")) {
+        man_page(&b);
+    } else if (in->args.n == 0) {
         kinds_page(&b);
         policies_page(&b);
         cli_page(&b);
@@ -169,7 +226,10 @@ static int run(const struct invocation *in)
 }
 
 static const struct option options[] = {
-    { "output", 'o', "DIR", "Writes all reference pages and the JSON Schema into DIR" }, { NULL }
+    { "output", 'o', "DIR",
+      "Writes all reference pages, the man page and the JSON Schema into DIR" },
+    { "man", 'm', NULL, "Prints the man page: weir docs --man | man -l -" },
+    { NULL },
 };
 const struct command cmd_docs = { .name = "docs",
                                   .args = "[KIND|SECTION...]",

@@ -6,6 +6,42 @@
 #include "decide/decide.h"
 #include <stdio.h>
 
+/* "shop.yaml:12": where an object begins, or the part of it that was asked for. */
+static void put_place(struct arena *a, struct node *to, const char *key, const struct node *of)
+{
+    if (of && of->line && of->file.n)
+        node_map_set(a, to, str_from(key),
+                     node_string(a, arena_fmt(a, "%.*s:%u", STR_FMT(of->file), of->line)));
+}
+
+static const struct node *rule_of(const struct object *route, uint32_t rule)
+{
+    const struct node *rules = route ? node_get(route->spec_node, STR("rules")) : NULL;
+    return rules && rule < rules->list.n ? rules->list.v[rule] : NULL;
+}
+
+/* listener: "gateway/name". */
+static const struct node *listener_of(const struct model *m, struct str listener)
+{
+    struct str gateway, name;
+    if (!str_cut(listener, '/', &gateway, &name))
+        return NULL;
+    const struct object *o = model_find(m, "Gateway", gateway);
+    const struct node *list = o ? node_get(o->spec_node, STR("listeners")) : NULL;
+    for (size_t i = 0; list && i < list->list.n; i++) {
+        const struct node *n = node_get(list->list.v[i], STR("name"));
+        if (n && str_eq(n->text, name))
+            return list->list.v[i];
+    }
+    return NULL;
+}
+
+static const struct node *document_of(const struct model *m, const char *kind, struct str name)
+{
+    const struct object *o = model_find(m, kind, name);
+    return o ? o->doc : NULL;
+}
+
 static struct node *endpoints_of(struct arena *a, const struct cluster *c)
 {
     struct node *l = node_new(a, NODE_LIST);
@@ -33,10 +69,11 @@ static struct node *policy_of(struct arena *a, const struct compiled *c, const s
     return l;
 }
 
-static struct node *action_of(struct question *q, const struct compiled *c,
+static struct node *action_of(struct question *q, const struct compiled_documents *d,
                               const struct route_match *r)
 {
     struct arena *a = &q->a;
+    const struct compiled *c = &d->compiled;
     struct node *n = node_new(a, NODE_MAP), *to = node_new(a, NODE_LIST);
     const struct action *act = r->action;
     const struct policy_set *policy = act->policy;
@@ -45,6 +82,7 @@ static struct node *action_of(struct question *q, const struct compiled *c,
     struct str path = q->m.target;
     node_map_set(a, n, STR("route"), node_string(a, r->route));
     node_map_set(a, n, STR("rule"), node_int(a, r->rule));
+    put_place(a, n, "ruleAt", rule_of(model_find(&d->model, "Route", r->route), r->rule));
     node_map_set(a, n, STR("host"), node_string(a, r->host));
     if (act->type != ACTION_REPLY && decide_path(r, &q->m, out, cap, &path) && act->path.n)
         node_map_set(a, n, STR("newPath"), node_string(a, path));
@@ -57,6 +95,7 @@ static struct node *action_of(struct question *q, const struct compiled *c,
         const struct backend *b = &act->backends.v[i];
         struct node *one = node_new(a, NODE_MAP);
         node_map_set(a, one, STR("service"), node_string(a, b->cluster->name));
+        put_place(a, one, "serviceAt", document_of(&d->model, "Service", b->cluster->name));
         node_map_set(a, one, STR("weight"), node_int(a, b->weight));
         node_map_set(a, one, STR("endpoints"), endpoints_of(a, b->cluster));
         node_map_set(a, one, STR("policy"), policy_of(a, c, b->policy));
@@ -76,12 +115,21 @@ static struct str text(const struct node *n, const char *key)
     return v ? v->text : STR("");
 }
 
+/* "  (shop.yaml:12)" or "". */
+static const char *place(const struct node *n, const char *key)
+{
+    static char out[256];
+    struct str at = key ? text(n, key) : STR("");
+    snprintf(out, sizeof(out), "%s%.*s%s", at.n ? " (" : "", STR_FMT(at), at.n ? ")" : "");
+    return out;
+}
+
 static void print_policy(const struct node *p, const char *indent)
 {
     for (size_t i = 0; p && i < p->list.n; i++) {
         const struct node *f = p->list.v[i];
         struct str at = text(f, "at");
-        printf("%s%-28.*s %-18.*s %.*s%s%.*s%s\n", indent, STR_FMT(text(f, "field")),
+        printf("%s%-28.*s %-24.*s %.*s%s%.*s%s\n", indent, STR_FMT(text(f, "field")),
                STR_FMT(text(f, "value")), STR_FMT(text(f, "from")), at.n ? " (" : "", STR_FMT(at),
                at.n ? ")" : "");
     }
@@ -89,16 +137,21 @@ static void print_policy(const struct node *p, const char *indent)
 
 static void print_answer(const struct node *n)
 {
-    static const char *const lines[] = { "listener", "route",   "rule",     "host",
-                                         "newHost",  "newPath", "redirect", "reply" };
+    static const struct {
+        const char *key, *at;
+    } lines[] = { { "listener", "listenerAt" }, { "route", NULL },
+                  { "rule", "ruleAt" },         { "host", NULL },
+                  { "newHost", NULL },          { "newPath", NULL },
+                  { "redirect", NULL },         { "reply", NULL } };
     const struct node *to = node_get(n, STR("to"));
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-        if (text(n, lines[i]).n)
-            printf("%-10s %.*s\n", lines[i], STR_FMT(text(n, lines[i])));
+        if (text(n, lines[i].key).n)
+            printf("%-10s %.*s%s\n", lines[i].key, STR_FMT(text(n, lines[i].key)),
+                   place(n, lines[i].at));
     for (size_t i = 0; to && i < to->list.n; i++) {
         const struct node *b = to->list.v[i], *ep = node_get(b, STR("endpoints"));
-        printf("service    %.*s (weight %.*s)\n", STR_FMT(text(b, "service")),
-               STR_FMT(text(b, "weight")));
+        printf("service    %.*s, weight %.*s%s\n", STR_FMT(text(b, "service")),
+               STR_FMT(text(b, "weight")), place(b, "serviceAt"));
         for (size_t k = 0; k < ep->list.n; k++)
             printf("  endpoint %.*s\n", STR_FMT(ep->list.v[k]->text));
         printf("  policy\n");
@@ -110,37 +163,60 @@ static void print_answer(const struct node *n)
     }
 }
 
-static struct node *answer(struct question *q, const struct compiled *c, const struct world *w,
-                           struct str only)
+/* NULL: the listener takes the request and r is filled; else what speaks against it. */
+static const char *against(const struct question *q, const struct listener *l, struct str only,
+                           struct route_match *r)
+{
+    if (only.n && !str_eq(only, l->name))
+        return "not the one that was asked for";
+    if (l->protocol != LISTEN_HTTP && l->protocol != LISTEN_HTTPS)
+        return "passes connections on without reading requests";
+    if (l->protocol != (q->https ? LISTEN_HTTPS : LISTEN_HTTP))
+        return q->https ? "speaks http, the request is https" : "speaks https, the request is http";
+    if (!decide_host_allowed(l, q->host))
+        return "its hostnames leave this host out";
+    if (!l->hosts || !decide_route(l, q->host, &q->m, r))
+        return "no rule of its routes matches";
+    return NULL;
+}
+
+static void print_refusals(const struct question *q, const struct world *w, struct str only)
+{
+    const listener_list *ls = world_listeners(w);
+    struct route_match r;
+    fprintf(stderr, "weir explain: no route: the answer would be 404\n");
+    for (size_t i = 0; i < ls->n; i++)
+        fprintf(stderr, "  %-20.*s %s\n", STR_FMT(ls->v[i].name), against(q, &ls->v[i], only, &r));
+}
+
+static struct node *answer(struct question *q, const struct compiled_documents *d,
+                           const struct world *w, struct str only)
 {
     const listener_list *ls = world_listeners(w);
     for (size_t i = 0; i < ls->n; i++) {
         const struct listener *l = &ls->v[i];
         struct route_match r;
-        bool fits = l->protocol == (q->https ? LISTEN_HTTPS : LISTEN_HTTP) &&
-                    (!only.n || str_eq(only, l->name));
-        if (!fits || !l->hosts || !decide_host_allowed(l, q->host) ||
-            !decide_route(l, q->host, &q->m, &r))
+        if (against(q, l, only, &r))
             continue;
-        struct node *n = action_of(q, c, &r);
+        struct node *n = action_of(q, d, &r);
         node_map_set(&q->a, n, STR("listener"), node_string(&q->a, l->name));
+        put_place(&q->a, n, "listenerAt", listener_of(&d->model, l->name));
         return n;
     }
     return NULL;
 }
 
-static int explain(struct question *q, const struct compiled *c, const struct world *w,
-                   const struct invocation *in)
+static int explain(struct question *q, const struct compiled_documents *d, const struct world *w,
+                   const struct invocation *in, bool json)
 {
-    const char *format = invocation_option(in, "output"),
-               *listener = invocation_option(in, "listener");
-    struct node *n = answer(q, c, w, str_from(listener));
+    struct str listener = str_from(invocation_option(in, "listener"));
+    struct node *n = answer(q, d, w, listener);
     struct buf b;
     if (!n) {
-        fprintf(stderr, "weir explain: no route: the answer would be 404\n");
+        print_refusals(q, w, listener);
         return EXIT_FAILED;
     }
-    if (!format || strcmp(format, "json") != 0) {
+    if (!json) {
         print_answer(n);
         return EXIT_DONE;
     }
@@ -158,8 +234,11 @@ static int run(const struct invocation *in)
     struct compiled_documents d;
     struct errors e;
     struct question q;
+    bool json;
     if (!request || s.paths.n == 0)
         return usage_error(in, "give --request 'GET https://host/path' and FILE or DIR");
+    if (!invocation_json(in, &json))
+        return EXIT_USAGE;
     arena_init(&q.a, 0, 0);
     errors_init(&e, &q.a);
     why = question_read(&q, request);
@@ -169,12 +248,13 @@ static int run(const struct invocation *in)
         arena_fini(&q.a);
         return usage_error(in, "%s", why);
     }
-    struct world *w =
-        documents_compile(&s, &d, &e) ? documents_world(&d.compiled.resources, NULL, &e) : NULL;
+    struct world *w = documents_compile(&s, &d, &e)
+                          ? documents_world(&d.compiled.resources, NULL, NULL, &e)
+                          : NULL;
     errors_sort(&e);
     int code = documents_report(&e);
     if (w && code == EXIT_DONE)
-        code = explain(&q, &d.compiled, w, in);
+        code = explain(&q, &d, w, in, json);
     if (w)
         world_unref(w);
     documents_fini(&d);
@@ -186,7 +266,7 @@ static const struct option options[] = {
     { "request", 'r', "REQUEST", "The request: 'GET https://shop.example/api/x'" },
     { "header", 'H', "HEADER", "A header field: 'Name: value'", true },
     { "listener", 'l', "NAME", "Only this listener: gateway/listener" },
-    { "output", 'o', "FORMAT", "json, or text (the default)" },
+    OUTPUT_OPTION,
     { NULL },
 };
 const struct command cmd_explain = {

@@ -12,7 +12,7 @@ static int run(const struct invocation *in)
     const char *file = invocation_option(in, "snapshot");
     if (!file || in->args.n)
         return usage_error(in, "give --snapshot FILE (made by 'weir compile -o FILE DOCUMENTS')");
-    return run_proxy(in, load, (void *)(uintptr_t)file);
+    return run_proxy(in, &(struct run_source){ .load = load, .arg = (void *)(uintptr_t)file });
 }
 
 static const struct option options[] = {

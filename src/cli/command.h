@@ -35,5 +35,11 @@ const char *invocation_option(const struct invocation *in, const char *name);
 const char *invocation_next(const struct invocation *in, const char *name, size_t *i);
 /* Prints "weir NAME: text" with the hint to --help to stderr; returns EXIT_USAGE. */
 int usage_error(const struct invocation *in, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* -o FORMAT: sets *ret_json; false after a usage error. */
+#define OUTPUT_OPTION                                          \
+    {                                                          \
+        "output", 'o', "FORMAT", "json, or text (the default)" \
+    }
+bool invocation_json(const struct invocation *in, bool *ret_json);
 void tables_register(
     void); /* fills the registries: filters, sections, balancing algorithms, kinds */

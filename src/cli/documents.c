@@ -6,6 +6,7 @@
 #include "wire/wire.h"
 #include <errno.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -171,31 +172,64 @@ void documents_fini(struct compiled_documents *d)
 }
 
 /* ---- worlds ---- */
-static void release_buf(void *hold)
+struct sealed {
+    struct buf bytes;
+    _Atomic unsigned refs;
+};
+
+struct str sealed_view(const struct sealed *s)
 {
-    buf_fini(hold);
-    mem_free(hold);
+    return buf_view(&s->bytes);
 }
 
-struct world *documents_world(const resource_list *r, const struct world *prev, struct errors *e)
+void sealed_unref(struct sealed *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    buf_fini(&s->bytes);
+    mem_free(s);
+}
+
+static void release_sealed(void *hold)
+{
+    sealed_unref(hold);
+}
+
+static struct sealed *seal(const resource_list *r, struct errors *e)
+{
+    struct sealed *s = mem_alloc(sizeof(*s));
+    if (s) {
+        buf_init(&s->bytes, SIZE_MAX / 2);
+        s->refs = 1;
+        if (wire_snapshot_write(r, &s->bytes))
+            return s;
+    }
+    fail(e, STR(""), 0, 0, STR(""), "out of memory");
+    sealed_unref(s);
+    return NULL;
+}
+
+struct world *documents_world(const resource_list *r, const struct world *prev,
+                              struct sealed **ret_sealed, struct errors *e)
 {
     struct arena scratch;
     resource_list read;
-    struct buf *bytes = mem_alloc(sizeof(*bytes));
-    if (!bytes)
-        return fail(e, STR(""), 0, 0, STR(""), "out of memory"), NULL;
-    buf_init(bytes, SIZE_MAX / 2);
-    arena_init(&scratch, 0, 0);
+    struct sealed *s = seal(r, e);
     struct world *w = NULL;
-    bool ok = wire_snapshot_write(r, bytes) || fail(e, STR(""), 0, 0, STR(""), "out of memory");
-    ok = ok && wire_snapshot_read(buf_view(bytes), false, &scratch, &read, e, STR("documents"));
-    if (ok) /* owns the bytes from here on, also when it fails */
+    if (!s)
+        return NULL;
+    arena_init(&scratch, 0, 0);
+    if (wire_snapshot_read(sealed_view(s), false, &scratch, &read, e, STR("documents"))) {
+        atomic_fetch_add(&s->refs, 1); /* the world's, also when it fails */
         w = world_build(
-            &(struct world_input){ .resources = &read, .release = release_buf, .hold = bytes },
-            prev, e);
-    else
-        release_buf(bytes);
+            &(struct world_input){ .resources = &read, .release = release_sealed, .hold = s }, prev,
+            e);
+    }
     arena_fini(&scratch);
+    if (!w || !ret_sealed)
+        sealed_unref(s);
+    else
+        *ret_sealed = s;
     return w;
 }
 

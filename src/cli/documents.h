@@ -19,8 +19,14 @@ struct compiled_documents {
 bool documents_compile(const struct document_source *s, struct compiled_documents *ret,
                        struct errors *e);
 void documents_fini(struct compiled_documents *d);
-/* A world from resources, by way of the bytes of a snapshot. NULL with errors. */
-struct world *documents_world(const resource_list *r, const struct world *prev, struct errors *e);
+/* A sealed snapshot in memory, counted: worlds that use its bytes hold it too. Any thread. */
+struct sealed;
+struct str sealed_view(const struct sealed *s);
+void sealed_unref(struct sealed *s); /* NULL is fine */
+/* A world from resources, by way of the bytes of a snapshot. NULL with errors. ret_sealed (may be
+ * NULL): those bytes, with a reference for the caller. */
+struct world *documents_world(const resource_list *r, const struct world *prev,
+                              struct sealed **ret_sealed, struct errors *e);
 struct world *snapshot_world(const char *path, const struct world *prev, struct errors *e);
 /* Prints what was collected, to a terminal with the line and a caret; returns the exit code: 1 when
  * there was a true error. */

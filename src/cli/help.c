@@ -36,12 +36,12 @@ void help_command(const struct command *c)
         printf("\n%s\n", c->doc);
 }
 
-static const char *hint(const char *best, size_t distance)
+static const char *hint(const char *best, size_t distance, const char *before)
 {
     static char text[96];
     if (!best || distance > 3)
         return "";
-    snprintf(text, sizeof(text), "; did you mean '%.40s'?", best);
+    snprintf(text, sizeof(text), "; did you mean '%s%.40s'?", before, best);
     return text;
 }
 
@@ -56,7 +56,7 @@ const char *help_guess_command(struct str wrong)
             best = commands[i]->name;
         }
     }
-    return hint(best, least);
+    return hint(best, least, "");
 }
 
 const char *help_guess_option(const struct command *c, struct str wrong)
@@ -70,5 +70,5 @@ const char *help_guess_option(const struct command *c, struct str wrong)
             best = o->name;
         }
     }
-    return hint(best, least);
+    return hint(best, least, "--");
 }

@@ -22,6 +22,16 @@ const char *invocation_option(const struct invocation *in, const char *name)
     return last;
 }
 
+bool invocation_json(const struct invocation *in, bool *ret_json)
+{
+    const char *format = invocation_option(in, "output");
+    *ret_json = format && strcmp(format, "json") == 0;
+    if (!format || *ret_json || strcmp(format, "text") == 0)
+        return true;
+    usage_error(in, "--output takes json or text, not '%s'", format);
+    return false;
+}
+
 int usage_error(const struct invocation *in, const char *fmt, ...)
 {
     va_list ap;

@@ -88,6 +88,46 @@ static int run(const struct command *c, int argc, char **argv)
     return code;
 }
 
+static int no_command(const char *name)
+{
+    fprintf(stderr, "weir: no command is called '%s'%s\nTry 'weir --help'.\n", name,
+            help_guess_command(str_from(name)));
+    return EXIT_USAGE;
+}
+
+static int help(const char *of)
+{
+    const struct command *c = of ? find_command(str_from(of)) : NULL;
+    if (of && !c)
+        return no_command(of);
+    if (c)
+        help_command(c);
+    else
+        help_all(stdout);
+    return EXIT_DONE;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return help(argc > 2 ? argv[2] : NULL);
+    struct str name = strcmp(argv[1], "--version") == 0 ? STR("version") : str_from(argv[1]);
+    const struct command *c = find_command(name);
+    return c ? run(c, argc - 2, argv + 2) : no_command(argv[1]);
+}
+
+/* Output that could not be written is a failure, not a success nobody saw; but a reader that has
+ * seen enough (`weir docs | head`) needs no word about it. */
+static int finish(int code)
+{
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || code != EXIT_DONE)
+        return code;
+    if (errno != EPIPE)
+        fprintf(stderr, "weir: cannot write the output: %s\n", strerror(errno));
+    return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     signals_block();
@@ -97,27 +137,5 @@ int main(int argc, char **argv)
         help_all(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        const struct command *of = argc > 2 ? find_command(str_from(argv[2])) : NULL;
-        if (of)
-            help_command(of);
-        else
-            help_all(stdout);
-        return EXIT_DONE;
-    }
-    struct str name = strcmp(argv[1], "--version") == 0 ? STR("version") : str_from(argv[1]);
-    const struct command *c = find_command(name);
-    if (!c) {
-        fprintf(stderr, "weir: no command is called '%s'%s\nTry 'weir --help'.\n", argv[1],
-                help_guess_command(name));
-        return EXIT_USAGE;
-    }
-    int code = run(c, argc - 2, argv + 2);
-    /* Output that could not be written is a failure, not a success nobody saw. */
-    if (fflush(stdout) != 0 && code == EXIT_DONE) {
-        fprintf(stderr, "weir: cannot write the output: %s\n", strerror(errno));
-        code = EXIT_FAILED;
-    }
-    return code;
+    return finish(dispatch(argc, argv));
 }

@@ -2,6 +2,9 @@
 #include "cli/run_proxy.h"
 #include "base/log.h"
 #include "cli/documents.h"
+#include "cli/last_good.h"
+#include "io/notify.h"
+#include <errno.h>
 
 static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *ret_code)
 {
@@ -37,9 +40,8 @@ static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *re
     return true;
 }
 
-static void on_reload(void *arg, bool ok, const struct errors *e)
+static void log_errors(const struct errors *e, const char *msg)
 {
-    (void)arg, (void)ok;
     for (size_t i = 0; i < e->n; i++) {
         struct buf b;
         buf_init(&b, 4096);
@@ -47,12 +49,94 @@ static void on_reload(void *arg, bool ok, const struct errors *e)
         if (e->v[i].warning)
             LOG_WARN("documents", LS("what", buf_view(&b)));
         else
-            LOG_ERROR("reload refused, nothing was changed", LS("error", buf_view(&b)));
+            LOG_ERROR(msg, LS("error", buf_view(&b)));
         buf_fini(&b);
     }
 }
 
-int run_proxy(const struct invocation *in, proxy_load_fn *load, void *arg)
+struct run {
+    const struct run_source *source;
+    struct proxy *proxy;
+    const char *serving; /* for the service manager */
+};
+
+/* A configuration that runs but was not saved is told, not undone: the next restart is worse off,
+ * traffic is not. */
+static void save(struct run *r)
+{
+    struct last_good *l = r->source->last_good;
+    if (!l)
+        return;
+    bool ok = last_good_save(l);
+    proxy_set_saved(r->proxy, ok ? "saved" : "not saved");
+    if (!ok)
+        LOG_ERROR("the last good configuration was not saved", LC("file", last_good_path(l)),
+                  LC("why", strerror(errno)));
+}
+
+static void on_event(void *arg, enum proxy_event event, const struct errors *e)
+{
+    struct run *r = arg;
+    switch (event) {
+    case PROXY_READY:
+        save(r);
+        (void)notify_ready(r->serving);
+        return;
+    case PROXY_RELOADING:
+        (void)notify_reloading();
+        return;
+    case PROXY_RELOADED:
+        log_errors(e, "documents");
+        save(r);
+        (void)notify_ready("Serving.");
+        return;
+    case PROXY_REFUSED:
+        if (r->source->last_good)
+            last_good_offer(r->source->last_good, NULL);
+        log_errors(e, "reload refused, nothing was changed");
+        (void)notify_ready("Serving; the last reload was refused, the log says why.");
+        return;
+    case PROXY_DRAINING:
+        (void)notify_stopping();
+        return;
+    }
+}
+
+/* With --data a start is like a reload: what is refused leaves the last good configuration running.
+ */
+static bool fall_back(struct run *r, struct errors *e)
+{
+    struct last_good *l = r->source->last_good;
+    size_t refused = e->n;
+    if (!l)
+        return false;
+    last_good_offer(l, NULL);
+    if (!proxy_fall_back(r->proxy, last_good_world, l, e))
+        return false; /* it says why: there is none yet, or it is damaged */
+    e->n = refused;
+    log_errors(e, "documents refused at start");
+    LOG_ERROR(
+        "STALE: the documents were refused, so the last good configuration runs; mend them "
+        "and send SIGHUP",
+        LC("file", last_good_path(l)));
+    r->serving = "Serving the LAST GOOD configuration: the documents were refused.";
+    proxy_set_saved(r->proxy, "saved");
+    return true;
+}
+
+static bool begin(struct run *r, struct errors *e)
+{
+    if (proxy_reload(r->proxy, e)) {
+        documents_report(e); /* warnings */
+        return true;
+    }
+    if (fall_back(r, e))
+        return true;
+    documents_report(e);
+    return false;
+}
+
+int run_proxy(const struct invocation *in, const struct run_source *s)
 {
     struct proxy_conf conf;
     struct arena a;
@@ -62,18 +146,18 @@ int run_proxy(const struct invocation *in, proxy_load_fn *load, void *arg)
         return code;
     arena_init(&a, 0, 0);
     errors_init(&e, &a);
-    struct proxy *p = proxy_new(&conf, load, arg);
-    if (!p) {
+    notify_open();
+    struct run r = { .source = s, .serving = "Serving." };
+    r.proxy = proxy_new(&conf, s->load, s->arg);
+    if (!r.proxy) {
         LOG_ERROR("cannot start", LC("why", "out of memory or descriptors"));
-    } else if (proxy_reload(p, &e)) {
-        documents_report(&e); /* warnings */
-        proxy_on_reload(p, on_reload, NULL);
-        code = proxy_run(p);
-    } else {
-        documents_report(&e);
+    } else if (begin(&r, &e)) {
+        proxy_on_event(r.proxy, on_event, &r);
+        code = proxy_run(r.proxy);
     }
-    if (p)
-        proxy_free(p);
+    if (r.proxy)
+        proxy_free(r.proxy);
+    notify_close();
     arena_fini(&a);
     return code;
 }

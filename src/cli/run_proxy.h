@@ -15,5 +15,11 @@
     {                                                                                  \
         "memory", 0, "BYTES", "Bytes of buffers before requests are shed (1GiB)"       \
     }
+struct last_good;
+struct run_source {
+    proxy_load_fn *load;
+    void *arg;
+    struct last_good *last_good; /* --data; NULL: no state is kept */
+};
 /* Runs until a signal. Returns the exit code. */
-int run_proxy(const struct invocation *in, proxy_load_fn *load, void *arg);
+int run_proxy(const struct invocation *in, const struct run_source *s);

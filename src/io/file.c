@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -201,6 +202,33 @@ bool path_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool dir_make_private(const char *dir)
+{
+    struct stat st;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return false;
+    if (stat(dir, &st) != 0)
+        return false;
+    errno = S_ISDIR(st.st_mode) ? EPERM : ENOTDIR;
+    return S_ISDIR(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+int file_lock(const char *path)
+{
+    int fd = sys_open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int err = errno;
+    (void)sys_close(fd);
+    errno = err;
+    return -1;
+}
+
+void file_unlock(int lock)
+{
+    (void)sys_close(lock);
 }
 
 bool file_map(const char *path, struct str *ret)

@@ -12,6 +12,13 @@ bool file_replace(const char *path, struct str bytes, unsigned mode);
  */
 bool dir_documents(struct arena *a, const char *dir, str_list *ret);
 bool path_is_dir(const char *path);
+/* Makes the folder for us alone (0700) if it is missing. False with errno; EPERM when others may
+ * write in it. */
+bool dir_make_private(const char *dir);
+/* Takes the lock of a file, made if missing, for as long as the process or until file_unlock; -1
+ * with errno, EWOULDBLOCK when somebody else has it. */
+int file_lock(const char *path);
+void file_unlock(int lock);
 /* Maps read-only; the bytes stay until file_unmap. */
 bool file_map(const char *path, struct str *ret);
 void file_unmap(struct str s);

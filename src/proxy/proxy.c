@@ -36,6 +36,24 @@ static void bound_free(struct proxy *p, struct bound *b)
     mem_free(b);
 }
 
+/* A listener that cannot have its address: what is wrong, and what a person can do about it. */
+static bool refuse_address(struct errors *e, const struct listener *l, int err)
+{
+    const char *hint = "";
+    if (err == EADDRINUSE)
+        hint =
+            ": another process has it ('ss -ltnp' names it); stop that one or choose another "
+            "address, port 0 takes a free one";
+    else if (err == EACCES)
+        hint =
+            ": ports below 1024 need the capability CAP_NET_BIND_SERVICE (packaging/weir.service"
+            " has it), or choose a higher port";
+    else if (err == EADDRNOTAVAIL)
+        hint = ": no interface of this machine has that address";
+    return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s%s", STR_FMT(l->address),
+                strerror(err), hint);
+}
+
 /* All workers' sockets of one listener, or none. Port 0 is settled by the first. */
 static struct bound *bound_open(struct proxy *p, const struct listener *l, const union addr *want,
                                 struct errors *e)
@@ -54,8 +72,7 @@ static struct bound *bound_open(struct proxy *p, const struct listener *l, const
         b->fd[i] = listen_open(
             &a, (struct listen_opts){ .reuse_port = true, .backlog = LISTEN_BACKLOG }, &b->real);
         if (b->fd[i] < 0) {
-            fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address),
-                 strerror(errno));
+            refuse_address(e, l, errno);
             bound_free(p, b);
             return NULL;
         }
@@ -85,8 +102,7 @@ static bool address_free(const struct proxy *p, const struct listener *l, const 
         return true;
     int fd = listen_open(a, (struct listen_opts){ .backlog = 1 }, &got);
     if (fd < 0)
-        return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: %s", STR_FMT(l->address),
-                    strerror(errno));
+        return refuse_address(e, l, errno);
     (void)sys_close(fd);
     return true;
 }
@@ -257,16 +273,12 @@ static void remember(struct proxy *p, bool ok, const struct errors *e)
     buf_fini(&b);
 }
 
-bool proxy_reload(struct proxy *p, struct errors *e)
+static bool take(struct proxy *p, struct world *w, struct errors *e)
 {
-    struct world *prev = p->runtime ? p->runtime->world : NULL;
-    struct world *w = p->load(p->load_arg, prev, e);
     struct runtime *r = w ? runtime_new(p, w, e) : NULL;
-    bool ok = r && bind_all(p, r, e);
-    if (!ok) {
+    if (!r || !bind_all(p, r, e)) {
         if (w)
             world_unref(w); /* with it the runtime, if it was made */
-        remember(p, false, e);
         return false;
     }
     if (p->running) {
@@ -276,8 +288,21 @@ bool proxy_reload(struct proxy *p, struct errors *e)
         p->runtime = r;
     }
     announce(p);
-    remember(p, true, e);
     return true;
+}
+
+bool proxy_reload(struct proxy *p, struct errors *e)
+{
+    struct world *prev = p->runtime ? p->runtime->world : NULL;
+    bool ok = take(p, p->load(p->load_arg, prev, e), e);
+    remember(p, ok, e);
+    return ok;
+}
+
+bool proxy_fall_back(struct proxy *p, proxy_load_fn *load, void *arg, struct errors *e)
+{
+    CHECK(!p->running);
+    return take(p, load(arg, NULL, e), e);
 }
 
 /* ---- memory that workers may still read ---- */
@@ -323,12 +348,19 @@ static void free_retired(struct proxy *p)
 }
 
 /* ---- signals, drain ---- */
+static void tell(struct proxy *p, enum proxy_event event, const struct errors *e)
+{
+    if (p->on_event)
+        p->on_event(p->on_event_arg, event, e);
+}
+
 static void do_reload(struct proxy *p)
 {
     struct arena a;
     struct errors e;
     arena_init(&a, 0, 0);
     errors_init(&e, &a);
+    tell(p, PROXY_RELOADING, NULL);
     bool ok = proxy_reload(p, &e);
     if (ok)
         LOG_INFO("reloaded", LC("hash", world_hash(p->runtime->world)),
@@ -336,8 +368,7 @@ static void do_reload(struct proxy *p)
     else
         LOG_ERROR("reload failed: nothing changed", LC("error", p->reload.error),
                   LI("errors", e.n));
-    if (p->on_reload)
-        p->on_reload(p->on_reload_arg, ok, &e);
+    tell(p, ok ? PROXY_RELOADED : PROXY_REFUSED, &e);
     arena_fini(&a);
 }
 
@@ -351,6 +382,7 @@ static void begin_drain(struct proxy *p)
         p->drain_deadline = loop_now(p->loop) + p->conf.drain.ns;
         LOG_INFO("draining", LI("seconds", p->conf.drain.ns / NS_PER_S));
         atomic_store(&p->drain_requested, true);
+        tell(p, PROXY_DRAINING, NULL);
     }
     proxy_wake_workers(p);
 }
@@ -480,6 +512,7 @@ int proxy_run(struct proxy *p)
     p->runtime = NULL;
     p->running = true;
     swap(p, first);
+    tell(p, PROXY_READY, NULL);
     LOG_INFO("ready", LI("workers", p->n_workers), LI("rules", world_routes(first->world)),
              LC("hash", world_hash(first->world)));
     timer_init(&p->tick, on_tick);
@@ -492,11 +525,15 @@ int proxy_run(struct proxy *p)
     return p->exit_code;
 }
 
-void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e),
-                     void *arg)
+void proxy_on_event(struct proxy *p, proxy_event_fn *fn, void *arg)
 {
-    p->on_reload = fn;
-    p->on_reload_arg = arg;
+    p->on_event = fn;
+    p->on_event_arg = arg;
+}
+
+void proxy_set_saved(struct proxy *p, const char *saved)
+{
+    p->saved = saved;
 }
 
 static void stop_cluster(struct cluster_state *s, void *arg)

@@ -23,9 +23,21 @@ bool proxy_reload(struct proxy *p, struct errors *e);
    SIGTERM and SIGINT drain, a second one ends at once. Returns the exit code. */
 int proxy_run(struct proxy *p);
 void proxy_free(struct proxy *p);
-/* Called after each reload attempt in proxy_run: cli prints errors. */
-void proxy_on_reload(struct proxy *p, void (*fn)(void *arg, bool ok, const struct errors *e),
-                     void *arg);
+/* After a proxy_reload that failed at start: runs what load gives instead. /status calls it stale
+ * until a reload succeeds. */
+bool proxy_fall_back(struct proxy *p, proxy_load_fn *load, void *arg, struct errors *e);
+enum proxy_event {
+    PROXY_READY,     /* serving; once */
+    PROXY_RELOADING, /* then one of the next two */
+    PROXY_RELOADED,
+    PROXY_REFUSED, /* the documents were; what ran goes on */
+    PROXY_DRAINING,
+};
+/* Told on the main thread, from inside proxy_run. e is what a reload collected, else NULL. */
+typedef void proxy_event_fn(void *arg, enum proxy_event event, const struct errors *e);
+void proxy_on_event(struct proxy *p, proxy_event_fn *fn, void *arg);
+/* What /status says about the copy kept for the next start: "saved", "not saved". NULL: nothing. */
+void proxy_set_saved(struct proxy *p, const char *saved);
 /* Everything that a reload would refuse about w but sockets: certificates, filters. Binds nothing.
  */
 bool proxy_check(struct world *w, struct errors *e);

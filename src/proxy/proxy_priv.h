@@ -55,15 +55,16 @@ struct retired {
 struct reload_status {
     uint64_t ok, failed;
     int64_t last_wall;
-    bool last_ok;
+    bool last_ok;     /* false: what runs is not what the documents say */
     char error[1024]; /* first errors of the last failure, "" */
 };
 struct proxy {
     struct proxy_conf conf;
     proxy_load_fn *load;
     void *load_arg;
-    void (*on_reload)(void *arg, bool ok, const struct errors *e);
-    void *on_reload_arg;
+    proxy_event_fn *on_event;
+    void *on_event_arg;
+    const char *saved; /* see proxy_set_saved */
     struct loop *loop; /* the main thread's: signals, status, health checks, DNS */
     struct worker *workers;
     unsigned n_workers;

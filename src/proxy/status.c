@@ -188,6 +188,9 @@ static struct node *status_node(struct proxy *p, struct arena *a)
     put_int(a, o, "shed", atomic_load(&p->shed));
     put_int(a, o, "bufferBytes", (int64_t)memory);
     put_int(a, o, "accessLogDropped", (int64_t)log_writer_dropped(p->log_writer));
+    node_map_set(a, o, STR("stale"), node_bool(a, !p->reload.last_ok));
+    if (p->saved)
+        put_str(a, o, "lastGood", str_from(p->saved));
     node_map_set(a, o, STR("lastReload"), reload_node(p, a));
     node_map_set(a, o, STR("listeners"), listeners_node(p, a));
     node_map_set(a, o, STR("services"), services_node(p, a));
@@ -323,8 +326,9 @@ struct status_server *status_open(struct proxy *p, struct str address, struct er
         fail(e, STR(""), 0, 0, STR("--status"), "want an address like 127.0.0.1:8007, got '%.*s'",
              STR_FMT(address));
     } else if ((s->fd = listen_open(&a, (struct listen_opts){ .backlog = 64 }, &s->real)) < 0) {
-        fail(e, STR(""), 0, 0, STR("--status"), "cannot listen on %.*s: %s", STR_FMT(address),
-             strerror(errno));
+        fail(e, STR(""), 0, 0, STR("--status"), "cannot listen on %.*s: %s%s", STR_FMT(address),
+             strerror(errno),
+             errno == EADDRINUSE ? "; --status ADDR chooses another address, 'off' none" : "");
     } else if (loop_watch(p->loop, &s->watch, s->fd, LOOP_IN)) {
         return s;
     }

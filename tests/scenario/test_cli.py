@@ -324,3 +324,103 @@ def test_explain_takes_a_query_without_a_path(env):
     doc = env.write("shop.yaml", GOOD)
     same(env.run("explain", "--request", "GET http://shop.example?x=/1", doc)[0], env.run("explain", "--request", "GET http://shop.example/?x=/1", doc)[0])
     assert "malformed" not in env.run("explain", "--request", "GET http://shop.example?x=/1", doc)[2]
+
+
+def bash_completes(env, *words):
+    script = env.write("complete.sh", """source "$1"
+shift
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_weir
+printf '%s\\n' "${COMPREPLY[@]}"
+""")
+    source = env.write("weir.bash", env.run("complete", "bash")[1])
+    r = subprocess.run(["bash", "--norc", script, source, *words], cwd=env.folder, capture_output=True, text=True, timeout=20)
+    same((r.returncode, r.stderr), (0, ""), words)
+    return set(r.stdout.split())
+
+
+def test_completion_in_bash(env):
+    env.write("shop.yaml", GOOD)
+    for words, want, unwanted in ((["weir", ""], {"up", "explain", "help"}, {"shop.yaml"}), (["weir", "ex"], {"explain"}, {"up"}), (["weir", "up", "--st"], {"--status"}, {"--to"}),
+                                  (["weir", "up", "sh"], {"shop.yaml"}, set()), (["weir", "up", "--status", ""], set(), {"shop.yaml"}), (["weir", "up", "--data", "sh"], {"shop.yaml"}, set()),
+                                  (["weir", "check", "--output", ""], {"json", "text"}, {"shop.yaml"}), (["weir", "docs", ""], {"Gateway", "rateLimit"}, {"shop.yaml"}),
+                                  (["weir", "complete", ""], {"bash", "zsh", "fish"}, {"shop.yaml"}), (["weir", "help", "e"], {"echo", "explain"}, {"up"})):
+        got = bash_completes(env, *words)
+        assert want <= got and not unwanted & got, "%r gave %r" % (words, got)
+    for shell in ("zsh", "fish"):
+        code, out, err = env.run("complete", shell)
+        same((code, err), (0, ""))
+        assert "explain" in out and "status" in out, out
+    same(env.run("complete", "paths", "Policy", "spec.rateLimit.")[0], 0)
+    assert "requests" in env.run("complete", "paths", "Policy", "spec.rateLimit.")[1]
+
+
+def test_help_of_what_is_not_there(env):
+    code, out, err = env.run("help", "upp")
+    same((code, out), (2, ""))
+    assert "did you mean 'up'" in err, err
+    assert "did you mean '--workers'" in env.run("up", "--worker", "3")[2]
+
+
+def test_output_formats(env):
+    good, bad = env.write("good.yaml", GOOD), env.write("bad.yaml", GOOD.replace("protocol", "protocl"))
+    code, out, err = env.run("check", "-o", "json", good)
+    same((code, json.loads(out), err), (0, {"good": True, "errors": []}, ""))
+    code, out, err = env.run("check", bad, "-o", "json")
+    same((code, err), (1, ""))
+    row = json.loads(out)["errors"][0]
+    same((row["file"], row["line"], row["path"], row["severity"]), (bad, 6, "spec.listeners[0]", "error"))
+    assert "protocl" in row["message"], row
+    same(json.loads(env.run("version", "-o", "json")[1])["version"], env.run("version")[1].split()[1])
+    row = json.loads(env.run("explain", "-o", "json", "--request", "GET http://shop.example/api/x", good)[1])
+    same((row["listener"], row["route"], row["ruleAt"], row["to"][0]["service"]), ("edge/web", "shop", good + ":20", "shop"))
+    for args in (["check", good], ["version"], ["explain", "--request", "GET http://x.example/", good]):
+        same(env.run(*args, "-o", "xml")[0], 2, args)
+
+
+def test_explain_says_where_things_stand_and_why_not(env):
+    f = env.write("good.yaml", GOOD)
+    _, out, _ = env.run("explain", "--request", "GET http://shop.example/api/x", f)
+    for line in (r"^listener +edge/web \(.*good\.yaml:6\)$", r"^rule +0 \(.*good\.yaml:20\)$", r"^service +shop, weight 1 \(.*good\.yaml:8\)$"):
+        assert re.search(line, out, re.M), "%s in\n%s" % (line, out)
+    for url, why in (("https://shop.example/api", "speaks http"), ("http://shop.example/x", "no rule")):
+        code, _, err = env.run("explain", "--request", "GET " + url, f)
+        same(code, 1)
+        assert re.search("edge/web .*" + why, err), err
+
+
+def test_address_errors_say_what_to_do(env):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(1)
+    address = "127.0.0.1:%d" % s.getsockname()[1]
+    for args, words in ((["--to", "http://127.0.0.1:9", "--listen", address], "another process has it"), (["--to", "http://127.0.0.1:9", "--listen", "192.0.2.1:0"], "no interface")):
+        code, _, err = env.run("up", *args, "--status", "off")
+        same(code, 1)
+        assert words in err, err
+    code, _, err = env.run("up", "--to", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--status", address)
+    same(code, 1)
+    assert "--status ADDR" in err, err
+    s.close()
+
+
+def test_man_page(env):
+    """The page comes from the command table; what roff would act on is escaped."""
+    code, out, err = env.run("docs", "--man")
+    same((code, err), (0, ""))
+    for words in (".TH WEIR 1", ".SS weir explain", "\\-\\-status", ".SH EXIT STATUS"):
+        assert words in out, words
+    known = (".TH", ".SH", ".SS", ".B", ".I", ".TP", ".PP", ".nf", ".fi")
+    same([row for row in out.splitlines() if row.startswith(".") and row.split()[0] not in known], [])
+    if os.path.exists("/usr/bin/groff"):
+        r = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=out, capture_output=True, text=True, timeout=20)
+        same(r.stderr, "")
+
+
+def test_reader_that_goes_away_hears_nothing(env):
+    r, w = os.pipe()
+    os.close(r)
+    p = subprocess.Popen([env.binary, "docs"], stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE)
+    os.close(w)
+    err = p.stderr.read()
+    same((p.wait(20), err), (1, b""))
