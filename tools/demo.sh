@@ -1,59 +1,66 @@
 #!/bin/sh
 # make demo: builds Weir and shows the main job on real traffic. Every step prints its evidence; the exit code is the result.
+# Everything listens on free ports of 127.0.0.1 and ends with this script.
 set -u
 cd "$(dirname "$0")/.."
-tools/setup.sh build || exit 1
-for tool in curl openssl; do
-    command -v $tool >/dev/null && continue
-    if [ "$(id -u)" -ne 0 ]; then
-        echo "Run: sudo apt-get install -y $tool" >&2
-        exit 1
-    fi
-    apt-get install -y -qq $tool >/dev/null || exit 1
-done
+tools/setup.sh demo || exit 1
 echo "building ..."
 make -s -j"$(nproc)" || exit 1
 weir=$PWD/weir dir=$(mktemp -d) pids=
+# shellcheck disable=SC2064 # expanded at the end on purpose
 trap 'kill $pids 2>/dev/null; wait; rm -rf "$dir"' EXIT
-step() { printf '\n== %s\n' "$1"; }
+cd "$dir" || exit 1
+count=0
+step() {
+    count=$((count + 1))
+    printf '\n== %d. %s\n' $count "$1"
+}
 die() {
     echo "FAILED: $1"
     tail -n 20 "$dir"/*.log
     exit 1
 }
-# wait_for FILE PATTERN: prints what matched.
-wait_for() {
-    for _ in $(seq 100); do
-        grep -o "$2" "$1" 2>/dev/null | tail -n 1 | grep . && return 0
-        sleep 0.1
+# until_true WHAT COMMAND...: waits for a condition, at most 30 s.
+until_true() {
+    what=$1 tries=600
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || die "waited 30 s for: $what"
+        sleep 0.05
     done
-    return 1
 }
-echo_up() { # NAME ADDRESS
-    "$weir" echo --name "$1" --listen "$2" 2>"$dir/$1.log" &
+echo_up() { # NAME: starts an upstream; sets $NAME to its address and $NAME_pid
+    "$weir" echo --name "$1" --listen 127.0.0.1:0 2>"$1.log" &
     pids="$pids $!"
     eval "$1_pid=$!"
-    eval "$1=$(wait_for "$dir/$1.log" '127.0.0.1:[0-9]*')"
+    until_true "upstream $1" grep -q '127.0.0.1:[0-9]' "$1.log"
+    eval "$1=$(grep -o '127.0.0.1:[0-9]*' "$1.log" | tail -n 1)"
 }
+state() { curl -s -m 10 "http://$status/status"; }
+state_has() { state | grep -q "$1"; }
 
-step "two upstreams and a canary that say what they receive"
-echo_up one 127.0.0.1:0
-echo_up two 127.0.0.1:0
-echo_up canary 127.0.0.1:0
-echo "one=$one two=$two canary=$canary"
+step "Two upstreams and a canary. They answer with what they receive."
+echo_up one
+echo_up two
+echo_up canary
+echo "one on $one, two on $two, canary on $canary"
 
-step "documents: gateway in clear and over TLS, a 90/10 canary split, retries"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/shop.key" -out "$dir/shop.crt" -days 30 \
+step "The documents: a gateway in clear and over TLS, 90 % to shop, 10 % to the canary, retries, ejection."
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout shop.key -out shop.crt -days 30 \
     -subj /CN=shop.example -addext subjectAltName=DNS:shop.example 2>/dev/null || die "openssl"
-write() { # WEIGHT of the canary
-    cat >"$dir/shop.yaml" <<YAML
+write() { # PERCENT of the canary
+    cat >shop.new <<YAML
 apiVersion: weir/v1
 kind: Gateway
 metadata: { name: edge }
 spec:
   listeners:
     - { name: web, address: "127.0.0.1:0", protocol: http }
-    - { name: secure, address: "127.0.0.1:0", protocol: https, tls: { certificates: [ { secret: shop-cert } ] } }
+    - name: secure
+      address: "127.0.0.1:0"
+      protocol: https
+      tls: { certificates: [ { secret: shop-cert } ] }
   accessLog: { file: "$dir/access.jsonl" }
 ---
 apiVersion: weir/v1
@@ -64,7 +71,9 @@ spec: { tls: { certificateFile: shop.crt, keyFile: shop.key } }
 apiVersion: weir/v1
 kind: Service
 metadata: { name: shop }
-spec: { endpoints: [ "$one", "$two" ] }
+spec:
+  protocol: http
+  endpoints: [ "$one", "$two" ]
 ---
 apiVersion: weir/v1
 kind: Service
@@ -83,71 +92,116 @@ spec:
 ---
 apiVersion: weir/v1
 kind: Policy
-metadata: { name: shop }
+metadata: { name: shop-timeouts }
 spec:
   target: { service: shop }
   timeout: { connect: 1s, request: 10s }
   retry: { attempts: 2, on: [ connect-failure, "503" ] }
   health: { passive: { consecutive: 3, ejection: 30s } }
 YAML
+    mv shop.new shop.yaml
 }
 write 10
-"$weir" check "$dir/shop.yaml" || die "check"
-"$weir" up "$dir/shop.yaml" --status 127.0.0.1:0 >"$dir/out.log" 2>"$dir/weir.log" &
+sed -n '/kind: Route/,/^---/p' shop.yaml | sed 's/^/    /'
+echo "\$ weir check shop.yaml"
+"$weir" check shop.yaml || die "check"
+echo "\$ weir explain --request 'GET https://shop.example/api/x' shop.yaml"
+"$weir" explain --request 'GET https://shop.example/api/x' shop.yaml | grep -E '^(listener|route|rule|service)|Policy/' || die "explain"
+
+step "weir up shop.yaml"
+"$weir" up shop.yaml --status 127.0.0.1:0 >out.log 2>weir.log &
 weir_pid=$!
 pids="$pids $weir_pid"
-wait_for "$dir/weir.log" '"msg":"ready"' >/dev/null || die "weir did not start"
-address() { grep "$1" "$dir/weir.log" | grep -o '127.0.0.1:[0-9]*' | tail -n 1; }
+until_true "weir to be ready" grep -q '"msg":"ready"' weir.log
+address() { grep "$1" weir.log | grep -o '127.0.0.1:[0-9]*' | tail -n 1; }
 web=$(address edge/web) secure=$(address edge/secure) status=$(address '"msg":"status"')
-ask() { curl -s -m 10 -H 'Host: shop.example' "http://$web$1"; }
-
-step "a request through the gateway"
-ask /api/hello | grep -E '"(name|target|authority)"|forwarded|request-id' || die "no answer"
-
-step "https, HTTP/2 by ALPN, certificate verified"
 port=${secure##*:}
-curl -s -m 10 --cacert "$dir/shop.crt" --resolve "shop.example:$port:127.0.0.1" -o /dev/null -w 'status %{http_code}, HTTP/%{http_version}, verify %{ssl_verify_result}\n' \
-    "https://shop.example:$port/api/hello" | tee "$dir/tls.txt"
-grep -q 'status 200, HTTP/2, verify 0' "$dir/tls.txt" || die "https"
+echo "http on $web, https on $secure, status page on $status"
+ask() { curl -s -m 10 -H 'Host: shop.example' "$@"; }
 
-step "canary split: 200 requests at 90/10"
-for _ in $(seq 200); do ask /api/; done | grep -o '"name": "[a-z]*"' | sort | uniq -c
-[ "$(grep -c shop-canary "$dir/access.jsonl")" -gt 2 ] || die "the canary got nothing"
+step "A request goes through; the upstream tells what it was sent."
+ask "http://$web/api/hello?x=1" >hello.json
+grep -E '"(name|target|authority)":' hello.json || die "no answer"
+for h in x-forwarded-for x-forwarded-proto x-request-id; do
+    grep -q "\"$h\"" hello.json || die "$h is missing"
+done
+echo "with X-Forwarded-For, X-Forwarded-Proto and X-Request-Id"
 
-step "one upstream dies: retries hide it, then it is ejected"
+step "https: HTTP/2 by ALPN, the certificate verified."
+curl -s -m 10 --cacert shop.crt --resolve "shop.example:$port:127.0.0.1" -o /dev/null \
+    -w 'status %{http_code}, HTTP/%{http_version}, verify %{ssl_verify_result}\n' "https://shop.example:$port/api/hello" | tee tls.txt
+grep -q 'status 200, HTTP/2, verify 0' tls.txt || die "https"
+
+step "The canary gets its tenth of 400 requests."
+ask "http://$web/api/[1-400]" | grep -o '"name": "[a-z]*"' | sort | uniq -c
+until_true "400 lines of access log" test "$(grep -c '/api/' access.jsonl)" -ge 400
+n=$(grep -c '"service":"shop-canary"' access.jsonl)
+[ "$n" -gt 10 ] && [ "$n" -lt 90 ] || die "the canary got $n"
+
+step "Upstream one dies under load: retries hide it, then it is ejected."
 kill "$one_pid"
-bad=0
-for _ in $(seq 60); do
-    [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' -H 'Host: shop.example' "http://$web/api/")" = 200 ] || bad=$((bad + 1))
+asked=0
+until state_has '"state": "ejected"'; do
+    ask -o /dev/null -w '%{http_code}\n' "http://$web/api/[1-40]" >>died.txt
+    asked=$((asked + 40))
+    [ $asked -lt 4000 ] || die "it was not ejected"
 done
-echo "60 requests, $bad failed"
-curl -s "http://$status/status" | grep -B1 -A8 "\"$one\"" | head -n 10
-[ $bad -eq 0 ] || die "requests failed"
+echo "$asked requests, by status:"
+sort died.txt | uniq -c
+state | grep -A4 "\"$one\"" | sed 's/^ */    /'
+[ "$(grep -cv '^200$' died.txt)" -eq 0 ] || die "requests failed"
 
-step "20 reloads under load: no request may fail"
-(for _ in $(seq 400); do curl -s -m 10 -o /dev/null -w '%{http_code}\n' -H 'Host: shop.example' "http://$web/api/"; done) >"$dir/codes.txt" &
-load=$!
-for i in $(seq 20); do
-    write $((i % 2 * 50))
+step "20 reloads under load, keep-alive HTTP/1.1 and HTTP/2 over TLS: no request may fail."
+load() { # NAME OPTION...: one run after another until there is a file stop
+    name=$1
+    shift
+    while [ ! -e stop ]; do
+        h2load -n 2000 "$@" >>"$name.txt" 2>&1 || echo "h2load failed" >>"$name.txt"
+    done
+}
+load h1 --h1 -c 8 --connect-to="$web" http://shop.example/api/load &
+h1=$!
+load h2 -c 4 -m 10 --connect-to="$secure" https://shop.example/api/load &
+h2=$!
+pids="$pids $h1 $h2"
+reloads=0
+while [ $reloads -lt 20 ]; do
+    reloads=$((reloads + 1))
+    write $((reloads % 2 * 40 + 10))
     kill -HUP $weir_pid
-    sleep 0.1
+    until_true "reload $reloads" state_has "\"succeeded\": $((reloads + 1))"
 done
-wait $load
-sort "$dir/codes.txt" | uniq -c
-[ "$(grep -cv 200 "$dir/codes.txt")" -eq 0 ] || die "a request failed during a reload"
-curl -s "http://$status/status" | grep -A5 lastReload
+until_true "load over HTTP/1.1" grep -q '^requests:' h1.txt
+until_true "load over HTTP/2" grep -q '^requests:' h2.txt
+touch stop
+wait $h1 $h2
+state | grep -A5 '"lastReload"' | sed 's/^ */    /'
+for name in h1 h2; do
+    awk -v name=$name '/^requests:/ { total += $2; good += $8 } /^status codes:/ { ok += $3 } /h2load failed/ { bad = 1 }
+        END { printf "%s: %d requests, %d of them answered 2xx\n", name, total, ok; exit bad || total == 0 || ok != total || good != total }' \
+        $name.txt || die "requests failed: $name"
+done
 
-step "a bad document changes nothing"
-echo 'kind: Gatewy' >>"$dir/shop.yaml"
+step "A bad document changes nothing, and the log says where it is bad."
+cp shop.yaml good.yaml
+sed -i 's/kind: Service/kind: Servise/' shop.yaml
 kill -HUP $weir_pid
-wait_for "$dir/weir.log" 'reload refused[^}]*' || die "the error is not in the log"
-ask /api/ >/dev/null || die "traffic stopped"
+until_true "the refusal" state_has '"stale": true'
+grep -o '"msg":"reload refused.*' weir.log | head -n 2
+[ "$(ask -o /dev/null -w '%{http_code}' "http://$web/api/")" = 200 ] || die "traffic stopped"
+mv good.yaml shop.yaml
+echo "traffic goes on"
 
-step "SIGTERM drains"
+step "SIGTERM: requests under way finish, then it ends."
+ask -o /dev/null -w 'a request of 1 s that was under way: %{http_code}\n' "http://$web/api/?delay=1s" >slow.txt &
+slow=$!
+until_true "the slow request" state_has '"activeRequests": 1'
 kill -TERM $weir_pid
+wait $slow
+cat slow.txt
+grep -q 200 slow.txt || die "the request under way failed"
 wait $weir_pid
 code=$?
 echo "exit code $code"
 [ $code -eq 0 ] || die "exit code"
-echo
-echo "All of it worked."
+printf '\nAll of it worked.\n'

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The Debian packages that building (`build`), building and testing (`test`, the default), the exact measurements (`exact`) or
-# all measurements (`bench`) need. As root it installs what is missing; otherwise it prints the one line that does. Takes no time when
-# nothing is missing.
+# The Debian packages that building (`build`), `make demo` (`demo`), building and testing (`test`, the default), the exact measurements
+# (`exact`) or all measurements (`bench`) need. As root it installs what is missing; otherwise it prints the one line that does. Takes no time
+# when nothing is missing.
 set -eu
 level=${1:-test}
 build="gcc make pkg-config libssl-dev libnghttp2-dev libpcre2-dev libyaml-dev"
@@ -16,11 +16,12 @@ bench="$exact haproxy h2o wrk"
 
 case $level in
 build) wanted=$build ;;
+demo) wanted="$build curl openssl nghttp2-client" ;;
 test) wanted="$build $tests" ;;
 exact) wanted="$build $exact" ;;
 bench) wanted="$build $bench" ;;
 *)
-    echo "usage: tools/setup.sh [build|test|exact|bench]" >&2
+    echo "usage: tools/setup.sh [build|demo|test|exact|bench]" >&2
     exit 2
     ;;
 esac

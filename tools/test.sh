@@ -44,6 +44,8 @@ suite docs tools/docs-check.sh
 suite unit build/release/unit
 suite unit-asan build/asan/unit
 suite golden tools/golden.sh
+suite pages /usr/bin/python3 tests/docs/pages.py
+suite recipes /usr/bin/python3 tests/docs/recipes.py
 suite scenario env WEIR=build/asan/weir /usr/bin/python3 tests/scenario/run.py
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
