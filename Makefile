@@ -66,4 +66,4 @@ clean:
 FORCE:
 .PHONY: all clean FORCE
 .SECONDARY:
--include $(OBJ:.o=.d) $(UNITOBJ:.o=.d) $(FUZZ:=.d) $(FUZZOBJ:.o=.d)
+-include $(OBJ:.o=.d) $(UNITOBJ:.o=.d) $(B)/tests/harness/harness.d $(FUZZ:=.d) $(FUZZOBJ:.o=.d)

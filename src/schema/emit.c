@@ -132,6 +132,18 @@ static struct node *enum_list(struct emit *m, const struct enum_value *values)
     return l;
 }
 
+static bool add_registry(struct emit *m, const char *registry, struct node *to)
+{
+    size_t n;
+    const struct registry_row *rows = registry_rows(registry, &n);
+    struct node *l = node_new(m->a, NODE_LIST);
+    for (size_t i = 0; i < n; i++)
+        node_list_add(m->a, l, node_string(m->a, str_from(rows[i].key)));
+    if (n)
+        set(m, to, "enum", l);
+    return n > 0;
+}
+
 static void string_schema(struct emit *m, const struct field *f, struct node *n)
 {
     enum field_format format =
@@ -141,6 +153,8 @@ static void string_schema(struct emit *m, const struct field *f, struct node *n)
         set(m, n, "enum", enum_list(m, f->values));
         return;
     }
+    if (f->registry && add_registry(m, f->registry, n))
+        return;
     struct node *types = node_new(m->a, NODE_LIST);
     node_list_add(m->a, types, node_string(m->a, STR("string")));
     node_list_add(m->a, types, node_string(m->a, STR("number")));

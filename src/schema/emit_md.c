@@ -105,9 +105,21 @@ static void type_cell(const struct field *f, struct buf *out)
         buf_fmt(out, ", from %s%s", range_text(f, f->min, lo), unit);
 }
 
+static void registry_cell(const struct field *f, struct buf *out)
+{
+    size_t n;
+    const struct registry_row *rows = registry_rows(f->registry, &n);
+    for (size_t i = 0; i < n; i++)
+        buf_fmt(out, "%s`%s`", i ? ", " : " One of ", rows[i].key);
+    if (n)
+        buf_char(out, '.');
+}
+
 static void doc_cell(const struct field *f, struct buf *out)
 {
     cell(f->doc, out);
+    if (f->type == T_STR && f->registry) /* the keys are its values */
+        registry_cell(f, out);
     if (f->values) {
         buf_str(out, STR(" One of "));
         for (const struct enum_value *v = f->values; v->name; v++) {

@@ -149,7 +149,7 @@ static bool balance_check(const void *obj, const struct node *at, struct str pat
 
 static const struct field balance_fields[] = {
     FIELD(struct balance_section, algorithm, "algorithm", "How an endpoint is chosen.",
-          .def = "round-robin", .example = "least-request"),
+          .def = "round-robin", .example = "least-request", .registry = "lb"),
     FEND,
 };
 const struct schema balance_schema = {

@@ -34,8 +34,7 @@ def copy_tree(to):
         if os.path.isfile(os.path.join(ROOT, name)) and not os.path.islink(os.path.join(ROOT, name)):
             os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
             shutil.copy2(os.path.join(ROOT, name), os.path.join(to, name))
-    shutil.copytree(os.path.join(ROOT, "build/asan"), os.path.join(to, "build/asan"), symlinks=True,
-                    ignore=shutil.ignore_patterns("weir", "unit"))
+    shutil.copytree(os.path.join(ROOT, "build/asan"), os.path.join(to, "build/asan"), symlinks=True)
 
 
 def snapshot(folder):
