@@ -181,8 +181,7 @@ static void on_close(struct http_stream *s, enum http_error e, const char *why)
 {
     struct user_stream *st = of(s);
     CHECK(why && (e != HTTP_OK || (st->sent_end && (st->got_end || !st->client))));
-    /* A body that breaks after its answer may come before the end of the exchange or after it. */
-    note(e == HTTP_OK || (st->sent_end && !st->client) ? 'c' : 'f', STR(""));
+    note(e == HTTP_OK ? 'c' : 'f', STR(""));
     st->s = NULL;
 }
 

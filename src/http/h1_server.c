@@ -85,13 +85,13 @@ bool h1_server_stash(struct server_conn *sc, const char *p, size_t n)
     if (!sc->in) {
         sc->in = mem_alloc(sizeof(*sc->in));
         if (sc->in)
-            buf_init(sc->in, 4u * CONN_RECV_MAX);
+            buf_init(sc->in, sc->srv->conf.h1.head_bytes + 4u * CONN_RECV_MAX);
     }
     if (!sc->in || !buf_add(sc->in, p, n)) {
         conn_abort(&sc->c, IO_MEMORY);
         return false;
     }
-    if (sc->in->n > PIPELINE_MAX && !sc->full) {
+    if (sc->h1 && sc->in->n > PIPELINE_MAX && !sc->full) { /* of a head the parser says enough */
         sc->full = true;
         conn_read_pause(&sc->c);
     }
@@ -279,7 +279,7 @@ static void consume_stash(struct server_conn *sc)
         buf_drop_front(sc->in, used);
         waiting(sc);
     }
-    if (sc->full && (!sc->in || sc->in->n <= PIPELINE_MAX)) {
+    if (sc->full && (!sc->h1 || !sc->in || sc->in->n <= PIPELINE_MAX)) {
         sc->full = false;
         if (!sc->h1 || !sc->h1->paused)
             conn_read_resume(&sc->c);

@@ -259,14 +259,18 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
     struct h2 *h = user;
     struct h2_stream *st = find(h, id);
     (void)flags;
-    nghttp2_session_consume_connection(ng, n);
-    if (!st || st->silent) {
-        nghttp2_session_consume_stream(ng, id, n);
-        return 0;
-    }
-    st->s.ev->on_data(&st->s, (const char *)p, n);
-    if (st->paused)
+    /* What a client's paused upload has sent stays in the window of its connection too, so that all
+     * its uploads together are bounded. An upstream's connection is shared by many clients: a slow
+     * one must not hold it. */
+    bool hold = st && h->sc;
+    if (!hold)
+        nghttp2_session_consume_connection(ng, n);
+    if (st && !st->silent)
+        st->s.ev->on_data(&st->s, (const char *)p, n);
+    if (st && !st->silent && st->paused)
         st->unconsumed += (uint32_t)n;
+    else if (hold)
+        (void)nghttp2_session_consume(ng, id, n);
     else
         nghttp2_session_consume_stream(ng, id, n);
     return 0;
@@ -293,6 +297,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     if (!st)
         return 0;
     nghttp2_session_set_stream_user_data(ng, id, NULL);
+    if (st->unconsumed && h->sc)
+        nghttp2_session_consume_connection(ng, st->unconsumed);
     bool whole = st->out_done && (st->in_done || (h->sc && code == NGHTTP2_NO_ERROR));
     bool silent = st->silent;
     st->silent = true;
@@ -661,7 +667,10 @@ static void op_pause(struct http_stream *s, bool on)
     st->paused = on;
     if (on || !st->unconsumed || conn_closing(st->h->c))
         return;
-    (void)nghttp2_session_consume_stream(st->h->ng, st->id, st->unconsumed);
+    if (st->h->sc)
+        (void)nghttp2_session_consume(st->h->ng, st->id, st->unconsumed);
+    else
+        (void)nghttp2_session_consume_stream(st->h->ng, st->id, st->unconsumed);
     st->unconsumed = 0;
     h2_wake(st->h);
 }

@@ -9,8 +9,8 @@
 #include <nghttp2/nghttp2.h>
 
 enum {
-    H2_STREAM_HIGH = 32 * 1024, /* queued body bytes of one stream before its source is paused */
-    H2_STREAM_LOW = 8 * 1024,
+    H2_STREAM_HIGH = 16 * 1024, /* queued body bytes of one stream before its source is paused */
+    H2_STREAM_LOW = 4 * 1024,
     H2_QUEUE_HIGH = 1024 * 1024,  /* of all streams of a connection */
     H2_WINDOW_CONN = 1024 * 1024, /* what all uploads of a connection may have under way */
     H2_SERVER_WINDOW = 64 * 1024 - 1,

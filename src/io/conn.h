@@ -36,9 +36,9 @@ struct conn_ops {
     void (*on_close)(struct conn *c, enum io_err why);
 };
 enum {
-    CONN_RECV_MAX = 65536, /* one read; also the most delivered in one on_data */
-    CONN_HIGH = 64 * 1024, /* queued output above this: the producer must pause its source */
-    CONN_LOW = 16 * 1024,
+    CONN_RECV_MAX = 32768, /* one read; also the most delivered in one on_data */
+    CONN_HIGH = 32 * 1024, /* queued output above this: the producer must pause its source */
+    CONN_LOW = 8 * 1024,
     CONN_FLUSH_TIME =
         5, /* seconds conn_close with linger 0 lets a slow reader take what is queued */
 };

@@ -55,6 +55,7 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
         p->proto = rt->proto;
         list_init(&p->idle);
         list_init(&p->mux);
+        list_init(&p->opening);
         list_init(&p->waiters);
         if (!map_put(&w->pools, p->key, p)) {
             mem_free(k);
@@ -220,6 +221,7 @@ static bool open_conn(struct pool *p)
         return false;
     }
     c->opening = true;
+    list_add_tail(&p->opening, &c->link);
     atomic_fetch_add_explicit(&p->w->p->upstream_connections, 1, memory_order_relaxed);
     p->open++;
     p->connecting++;
@@ -365,6 +367,10 @@ void pool_close_all(struct worker *w)
         struct pool *p = m->value;
         close_idle(p);
         LIST_FOR_SAFE(it, tmp, &p->mux)
+        {
+            http_client_close(client(it));
+        }
+        LIST_FOR_SAFE(it, tmp, &p->opening)
         {
             http_client_close(client(it));
         }

@@ -103,6 +103,7 @@ struct pool {
     char *sni;
     struct list idle;    /* h1 connections, most recently used first */
     struct list mux;     /* h2 connections that may take another stream */
+    struct list opening; /* connections on their way */
     struct list waiters; /* exchange.wait */
     uint32_t connecting, open;
     uint32_t held; /* views that have found it */

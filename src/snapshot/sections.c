@@ -102,7 +102,7 @@ static const struct field retry_fields[] = {
     FIELD(struct retry_section, budget_min, "budgetMin",
           "Retries allowed at the same time whatever the budget.", .def = "3", .max = 100000),
     FIELD(struct retry_section, body_buffer, "bodyBuffer",
-          "Request bodies up to this size are kept so that they can be sent again.", .def = "64KiB",
+          "Request bodies up to this size are kept so that they can be sent again.", .def = "16KiB",
           .max = 16 << 20),
     FIELD(struct retry_section, non_idempotent, "nonIdempotent",
           "Retry POST and the like also after bytes were sent."),

@@ -609,6 +609,15 @@ def test_head_limits_can_be_set(env):
     same(env.client(w.addr()).ask("GET", "/", [("X-%d" % i, "") for i in range(12)]).status, 431)
 
 
+def test_large_heads_where_they_are_allowed(env):
+    up = env.upstream()
+    w = env.weir(simple(up, more=[edge_policy(limits={"head": "200KiB"})]))
+    c = env.client(w.addr())
+    for _ in range(2):
+        same(c.ask(headers=[("X-%d" % i, "v" * 6000) for i in range(30)]).status, 200)
+    same(len(up.requests[1].header("x-29")), 6000)
+
+
 def test_requests_of_a_connection_can_be_limited(env):
     w = env.weir(simple(env.upstream(), more=[edge_policy(limits={"requests": 3})]))
     c = env.client(w.addr())

@@ -1,17 +1,20 @@
 """Attacks that need an order of events rather than odd bytes: answers before their time, tunnels that break, connections held open, who is
 charged for a reset (T5, T8, T9, T12, T17, T18, T20, T23)."""
+import gzip
 import os
 import signal
 import struct
 import threading
+import time
 
-from h2peers import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE, H2Client, H2Upstream, RawH2, encode, frame,
-                     request_headers)
+from h2peers import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, H2Upstream, RawH2,
+                     encode, frame, request_headers)
 from peers import Closed, Reader, reply
 from test_h2_abuse import flood, handler, offend
-from weirlib import edge_policy, same, service, simple, until
+from weirlib import edge_policy, gateway, route, rule, same, service, simple, until
 
 UPGRADE = "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%s\r\n"
+BIG = b"x" * (1 << 20)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
@@ -86,6 +89,14 @@ def test_answer_before_the_request_is_whole_ends_the_upstream_connection(env):
     same(c.ask().body, b"first 2")
 
 
+def stopped_all(pid):
+    states = []
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stat" % (pid, task), encoding="ascii") as f:
+            states.append(f.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
 def test_bytes_that_wait_on_a_pooled_connection_are_no_answer(env):
     """Bytes that came before the request left belong to nobody, even when both are seen in the same turn of the loop."""
     def script(sock, number):
@@ -107,6 +118,7 @@ def test_bytes_that_wait_on_a_pooled_connection_are_no_answer(env):
     until(lambda: w.service()["connections"] == 1, "one pooled connection")
     os.kill(w.process.pid, signal.SIGSTOP)
     try:
+        until(lambda: stopped_all(w.process.pid), "every thread stands still")
         c.request()  # first in line, before the poison
         stopped.set()
         poisoned.wait(10)
@@ -114,6 +126,26 @@ def test_bytes_that_wait_on_a_pooled_connection_are_no_answer(env):
         os.kill(w.process.pid, signal.SIGCONT)
     same(c.response().body, b"good")
     same(c.ask().body, b"good")
+
+
+def test_interim_answers_without_end(env):
+    """Sixteen interim answers pass; an upstream that goes on is given up."""
+    for n, want in ((16, 200), (17, 502), (5000, 502)):
+        def script(sock, number, count=n):
+            Reader(sock).until(b"\r\n\r\n")
+            sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * count + reply())
+
+        r = env.client(env.weir(simple(env.raw_upstream(script)), workers=1).addr()).ask()
+        same((r.status, len(r.interim)), (want, 16))
+
+    def endless(r):
+        for _ in range(100):
+            r.send_interim(103, [("link", "</a>")])
+        r.respond()
+
+    up = H2Upstream(endless)
+    env.cleanups.append(up.close)
+    same(env.client(env.weir(simple(up, protocol="h2"), workers=1).addr()).ask().status, 502)
 
 
 # ---- T12: names that become others in a CGI environment ----
@@ -163,6 +195,65 @@ def test_h2_trailers_over_the_limit_are_not_cut(env):
     same([r.raw for r in up.requests], [])
 
 
+def h2_answer(frames):
+    """A script for a raw upstream: reads a preface and frames up to the first HEADERS, then says this."""
+    def script(sock, number):
+        sock.sendall(frame(SETTINGS))
+        r = Reader(sock)
+        r.exactly(24)
+        kind = None
+        while kind != HEADERS:
+            head = r.exactly(9)
+            kind = head[3]
+            r.exactly(int.from_bytes(head[:3], "big"))
+        sock.sendall(frame(SETTINGS, ACK) + frames)
+        r.rest()
+    return script
+
+
+def test_h2_answers_whose_length_is_wrong(env):
+    """An upstream's DATA says something else than its Content-Length: the client sees 502 or a cut answer, in either version."""
+    def answer(fields, *data, end=0):
+        return frame(HEADERS, END_HEADERS | end, 1, encode([(":status", "200"), *fields])) + b"".join(data)
+
+    five = ("content-length", "5")
+    cases = {
+        "fewer": answer([five], frame(DATA, END_STREAM, 1, b"abc")), "more": answer([five], frame(DATA, END_STREAM, 1, b"abcdefgh")),
+        "more, in a second frame": answer([five], frame(DATA, 0, 1, b"abcde"), frame(DATA, END_STREAM, 1, b"f")),
+        "none": answer([five], end=END_STREAM), "twice": answer([five, five], frame(DATA, END_STREAM, 1, b"abcde")),
+        "two": answer([five, ("content-length", "6")], frame(DATA, END_STREAM, 1, b"abcde")),
+        "signed": answer([("content-length", "+5")], frame(DATA, END_STREAM, 1, b"abcde")),
+        "chunked": answer([("transfer-encoding", "chunked")], frame(DATA, END_STREAM, 1, b"0\r\n\r\n")),
+    }
+    for name, frames in cases.items():
+        for version in (1, 2):
+            w = env.weir(simple(env.raw_upstream(h2_answer(frames)), protocol="h2"), workers=1)
+            c = env.client(w.addr()) if version == 1 else H2Client(w.addr())
+            env.clients.append(c)
+            try:
+                r = c.ask()
+                whole = name == "more, in a second frame" and r.body == b"abcde"  # all that was promised had been passed on
+                assert r.status == 502 or whole or (version == 2 and r.reset), "%s: %d %r" % (name, r.status, r.body)
+            except Closed:
+                pass
+            w.stop()
+    w = env.weir(simple(env.raw_upstream(h2_answer(answer([five], frame(DATA, END_STREAM, 1, b"abcde")))), protocol="h2"), workers=1)
+    same(env.client(w.addr()).ask().body, b"abcde")
+
+
+def test_compressed_bodies_pass_as_they_are(env):
+    """T21: nothing is decompressed, so a bomb costs what it weighs."""
+    bomb = gzip.compress(bytes(64 << 20))
+    up = env.upstream(lambda x: reply(body=x.request.body, headers=[("Content-Encoding", "gzip")]))
+    w = env.weir(simple(up))
+    before = w.rss()
+    for c in (env.client(w.addr()), H2Client(w.addr())):
+        env.clients.append(c)
+        r = c.ask("POST", "/", headers=[("content-encoding", "gzip")], body=bomb)
+        same((r.status, r.body == bomb, r.header("content-encoding")), (200, True, "gzip"))
+    assert w.rss() - before < 24 << 20, w.rss() - before
+
+
 # ---- T20: who holds a connection open ----
 def test_stalled_trailer_block_is_ended(env):
     """The header time limit holds for a block of trailers too."""
@@ -173,6 +264,66 @@ def test_stalled_trailer_block_is_ended(env):
     c.send(frame(DATA, 0, 1, b"abc") + frame(HEADERS, END_STREAM, 1, encode([("x-sum", "1")])[:2]))
     c.end()
     until(lambda: w.status()["connections"] == 0, "the stalled connection is closed")
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RELEASE = os.path.join(ROOT, "build", "release", "weir")
+
+
+def growth(env, w, before):
+    """The most proportional memory since before, seen until it is steady; what a sanitizer adds is not the proxy's."""
+    seen = []
+    while len(seen) < 300 and len(set(seen[-60:])) != 1 or len(seen) < 60:
+        seen.append(pss(w))
+        time.sleep(0.01)
+    most = 8 if env.binary == RELEASE else 32
+    assert max(seen) - before <= most << 20, "grew by %d KiB" % ((max(seen) - before) >> 10)
+
+
+def pss(w):
+    with open("/proc/%d/smaps_rollup" % w.process.pid, encoding="ascii") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith("Pss:"))
+
+
+def test_one_connection_grows_memory_by_8_mib_at_most(env):
+    """128 large answers to a client that reads nothing, then 128 uploads to an upstream that reads nothing."""
+    if os.path.exists(RELEASE):
+        env.binary = RELEASE
+    up = env.upstream(lambda x: reply(body=BIG))
+    slow = H2Upstream(lambda r: r.wait_end(), early=True, acknowledge=False)
+    env.cleanups.append(slow.close)
+    w = env.weir([gateway(), service("shop", up), route("shop", rule("shop")), service("slow", slow, protocol="h2"),
+                  route("slow", rule("slow"), hosts=["slow.example"])], workers=1)
+    same(env.client(w.addr()).ask("HEAD").status, 200)
+    before = pss(w)
+    reader = RawH2(w.addr(), settings=struct.pack(">HI", 4, 0x7fffffff))
+    env.clients.append(reader)
+    reader.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 0x7fff0000 - 65535)))
+    for i in range(128):
+        reader.headers(2 * i + 1)
+    up.wait(129)
+    growth(env, w, before)
+    reader.close()
+    until(lambda: w.service()["activeRequests"] == 0, "the reader is let go")
+    before = pss(w)
+    writer = H2Client(w.addr())
+    env.clients.append(writer)
+    streams = [writer.start("POST", end=False, authority="slow.example") for _ in range(128)]
+    writer.until(lambda: writer.settled, "SETTINGS")
+    sent = True
+    while sent:
+        sent = False
+        for s in streams:
+            room = min(writer.conn.local_flow_control_window(s.id), writer.conn.max_outbound_frame_size)
+            if room > 0:
+                writer.conn.send_data(s.id, bytes(room))
+                writer.flush()
+                sent = True
+        n = writer.pongs
+        writer.conn.ping(b"12345678")
+        writer.flush()
+        writer.until(lambda: writer.pongs > n, "PING ACK")
+    growth(env, w, before)
 
 
 def test_request_limit_of_an_h2_connection_holds(env):

@@ -56,7 +56,7 @@ static void defaults(void)
     const struct retry_section *r = section_defaults(CORE_RETRY);
     EXPECT_INT(r->attempts, 0);
     EXPECT_INT(r->budget.ppm, 200000);
-    EXPECT_INT(r->body_buffer.n, 65536);
+    EXPECT_INT(r->body_buffer.n, 16384);
     EXPECT_INT(r->on.n, 4);
     const struct breaker_section *br = section_defaults(CORE_BREAKER);
     EXPECT_INT(br->max_connections, 0);
