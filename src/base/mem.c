@@ -1,9 +1,14 @@
 /* The heap door: malloc with counting and a switch that makes one call fail. Any thread. */
 #include "base/mem.h"
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+
+/* From here on a block is the system's, and goes back to it when it is freed. Left alone, the heap
+   raises this to the largest block it saw, and keeps the memory of a reload for the next one. */
+enum { OWN_PAGES_FROM = 1 << 20, HEAP_TRIM = 4 << 20 };
 
 static _Atomic uint64_t calls, fail_at;
 static atomic_bool counting;
@@ -12,6 +17,8 @@ static atomic_bool counting;
 __attribute__((constructor)) static void mem_from_environment(void)
 {
     uint64_t n;
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_FROM);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_TRIM);
     if (str_to_u64(str_from(getenv("WEIR_FAULT_ALLOC")), &n))
         mem_fail_nth(n);
 }

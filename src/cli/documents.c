@@ -171,7 +171,10 @@ void documents_fini(struct compiled_documents *d)
     arena_fini(&d->arena);
 }
 
-/* ---- worlds ---- */
+/* ---- worlds ----
+   A world copies what it keeps of the bytes, and only what its predecessor does not lend it: a file
+   may be overwritten while it is in use, and a reload that changes one route must not hold a second
+   copy of all others. */
 struct sealed {
     struct buf bytes;
     _Atomic unsigned refs;
@@ -188,11 +191,6 @@ void sealed_unref(struct sealed *s)
         return;
     buf_fini(&s->bytes);
     mem_free(s);
-}
-
-static void release_sealed(void *hold)
-{
-    sealed_unref(hold);
 }
 
 static struct sealed *seal(const resource_list *r, struct errors *e)
@@ -219,12 +217,8 @@ struct world *documents_world(const resource_list *r, const struct world *prev,
     if (!s)
         return NULL;
     arena_init(&scratch, 0, 0);
-    if (wire_snapshot_read(sealed_view(s), false, &scratch, &read, e, STR("documents"))) {
-        atomic_fetch_add(&s->refs, 1); /* the world's, also when it fails */
-        w = world_build(
-            &(struct world_input){ .resources = &read, .release = release_sealed, .hold = s }, prev,
-            e);
-    }
+    if (wire_snapshot_read(sealed_view(s), false, &scratch, &read, e, STR("documents")))
+        w = world_build(&(struct world_input){ .resources = &read }, prev, e);
     arena_fini(&scratch);
     if (!w || !ret_sealed)
         sealed_unref(s);
@@ -233,31 +227,28 @@ struct world *documents_world(const resource_list *r, const struct world *prev,
     return w;
 }
 
-static void release_map(void *hold)
+static void let_go(void *arg, struct str piece)
 {
-    file_unmap(*(struct str *)hold);
-    mem_free(hold);
+    (void)arg;
+    file_map_drop(piece);
 }
 
 struct world *snapshot_world(const char *path, const struct world *prev, struct errors *e)
 {
     struct arena scratch;
     resource_list read;
-    struct str *map = mem_alloc(sizeof(*map));
-    if (!map || !file_map(path, map)) {
+    struct str map;
+    if (!file_map(path, &map)) {
         fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
-        mem_free(map);
         return NULL;
     }
     arena_init(&scratch, 0, 0);
     struct world *w = NULL;
-    if (wire_snapshot_read(*map, true, &scratch, &read, e, str_from(path)))
-        w = world_build(
-            &(struct world_input){ .resources = &read, .release = release_map, .hold = map }, prev,
-            e);
-    else
-        release_map(map);
+    bool sealed = wire_snapshot_sealed(map, let_go, NULL);
+    if (wire_snapshot_read(map, !sealed, &scratch, &read, e, str_from(path)))
+        w = world_build(&(struct world_input){ .resources = &read }, prev, e);
     arena_fini(&scratch);
+    file_unmap(map);
     return w;
 }
 

@@ -19,7 +19,7 @@ struct compiled_documents {
 bool documents_compile(const struct document_source *s, struct compiled_documents *ret,
                        struct errors *e);
 void documents_fini(struct compiled_documents *d);
-/* A sealed snapshot in memory, counted: worlds that use its bytes hold it too. Any thread. */
+/* A sealed snapshot in memory, counted. Any thread. */
 struct sealed;
 struct str sealed_view(const struct sealed *s);
 void sealed_unref(struct sealed *s); /* NULL is fine */

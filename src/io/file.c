@@ -251,6 +251,11 @@ bool file_map(const char *path, struct str *ret)
     return true;
 }
 
+void file_map_drop(struct str piece)
+{
+    (void)madvise((void *)(uintptr_t)piece.p, piece.n, MADV_DONTNEED);
+}
+
 void file_unmap(struct str s)
 {
     if (s.n)

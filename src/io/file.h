@@ -21,4 +21,7 @@ int file_lock(const char *path);
 void file_unlock(int lock);
 /* Maps read-only; the bytes stay until file_unmap. */
 bool file_map(const char *path, struct str *ret);
+/* Gives back the memory of a piece that begins on a page; it is read again when it is used again.
+ */
+void file_map_drop(struct str piece);
 void file_unmap(struct str s);

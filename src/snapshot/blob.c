@@ -34,7 +34,6 @@ void blob_unref(struct blob *b)
         for (size_t i = 0; i < r->n_patterns; i++)
             pattern_unref(r->patterns[i]);
         source_unref(r->source);
-        mem_free(r->copy);
     }
     arena_fini(&b->arena);
     mem_free(b);
@@ -112,20 +111,26 @@ bool blob_lend(struct build *b, struct blob *blob)
 
 /* ---- routes ---- */
 
-/* The table's bytes: in place when their owner lends them and they are aligned, else copied. */
-static struct str own_bytes(struct build *b, struct blob_routes *r, struct str bytes)
+static bool in_place(const struct build *b, struct str bytes)
 {
-    if (b->source && (uintptr_t)bytes.p % 4 == 0) {
+    return b->source && (uintptr_t)bytes.p % 4 == 0;
+}
+
+/* The table's bytes: in place when their owner lends them and they are aligned, else copied. */
+static struct str own_bytes(struct build *b, struct blob *blob, struct blob_routes *r,
+                            struct str bytes)
+{
+    if (in_place(b, bytes)) {
         atomic_fetch_add(&b->source->refs, 1);
         r->source = b->source;
         return bytes;
     }
-    r->copy = mem_alloc(bytes.n ? bytes.n : 1);
-    if (!r->copy)
+    char *copy = arena_try(&blob->arena, bytes.n);
+    if (!copy)
         build_oom(b);
     if (bytes.n)
-        memcpy(r->copy, bytes.p, bytes.n);
-    return (struct str){ r->copy, bytes.n };
+        memcpy(copy, bytes.p, bytes.n);
+    return (struct str){ copy, bytes.n };
 }
 
 static void read_routes(struct build *b, struct blob *blob, struct str bytes)
@@ -133,7 +138,7 @@ static void read_routes(struct build *b, struct blob *blob, struct str bytes)
     const char *why;
     struct blob_routes *r = ARENA_NEW(&blob->arena, struct blob_routes);
     blob->value = r;
-    bytes = own_bytes(b, r, bytes);
+    bytes = own_bytes(b, blob, r, bytes);
     if (!route_table_check(bytes, &why)) {
         build_fail(b, blob->type, blob->name, STR(""), "a broken route table: %s", why);
         return;
@@ -194,6 +199,16 @@ static bool name_good(struct str s)
     return s.n > 0 && s.n <= NAME_MAX_BYTES;
 }
 
+/* What a route table surely needs comes with its blob: there may be 100,000 of them with a rule
+ * each. */
+static size_t first_memory(const struct build *b, const struct resource *r)
+{
+    if (r->type != RES_ROUTES)
+        return 0;
+    size_t table = in_place(b, r->bytes) ? 0 : r->bytes.n;
+    return r->name.n + 1 + sizeof(struct blob_routes) + 16 + table + 8;
+}
+
 void blob_read(struct build *b, const struct resource *r)
 {
     if (r->type >= RES_TYPES || !name_good(r->name)) {
@@ -201,13 +216,14 @@ void blob_read(struct build *b, const struct resource *r)
                    "a resource of an unknown type or with a bad name");
         return;
     }
-    struct blob *blob = mem_alloc(sizeof(*blob));
+    size_t first = first_memory(b, r);
+    struct blob *blob = mem_alloc(sizeof(*blob) + first);
     if (!blob)
         build_oom(b);
     blob->refs = 1;
     blob->type = r->type;
     memcpy(blob->hash, r->hash, sizeof(blob->hash));
-    arena_init(&blob->arena, BLOB_ARENA, 0);
+    arena_init_with(&blob->arena, blob + 1, first, BLOB_ARENA, 0);
     b->w->blobs[b->w->n_blobs++] = blob; /* from here on it goes with the world */
     blob->arena.on_oom = b->w->arena.on_oom;
     blob->name = arena_str(&blob->arena, r->name);

@@ -33,8 +33,7 @@ struct blob_routes {
     struct pattern **patterns; /* view.h->n_patterns; the first n_patterns are held */
     const struct regex **regexes;
     size_t n_patterns;
-    struct source *source; /* held while the bytes are used in place, else NULL */
-    char *copy;            /* else the bytes */
+    struct source *source; /* held while the bytes are used in place; else they are on the arena */
 };
 
 struct world {

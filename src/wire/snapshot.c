@@ -3,12 +3,20 @@
 
      header (64 bytes): magic "WEIRSNAP" | u32 version | u32 count | u64 total bytes | u64 zero |
    SHA-256 of all that follows the header index (count entries of 64 bytes): u32 type | u32 name
-   length | u64 name offset | u64 offset | u64 length | 32 bytes hash names and payloads, each
-   payload 4-aligned Little endian. Offsets are from the start of the file. */
+   length | u64 name offset | u64 offset | u64 length | 32 bytes hash, all names, then all payloads,
+   each 4-aligned. Little endian. Offsets are from the start of the file. What changed is known from
+   the index and the names, so a reload touches little else. */
 #include "crypto/hash.h"
 #include "wire/wire.h"
 
-enum { HEADER = 64, ENTRY = 64, VERSION = 1, SEAL_AT = 32, COUNT_MAX = 1 << 24 };
+enum {
+    HEADER = 64,
+    ENTRY = 64,
+    VERSION = 1,
+    SEAL_AT = 32,
+    COUNT_MAX = 1 << 24,
+    SEAL_PIECE = 1 << 20
+};
 static const char magic[8] = { 'W', 'E', 'I', 'R', 'S', 'N', 'A', 'P' };
 
 static void put_u32(char *p, uint32_t v)
@@ -52,20 +60,24 @@ bool wire_snapshot_write(const resource_list *r, struct buf *out)
     out->n += index;
     for (size_t i = 0; i < r->n; i++) {
         const struct resource *v = &r->v[i];
-        size_t name = out->n - base;
-        if (!buf_str(out, v->name) || !pad(out, base))
-            return false;
-        size_t bytes = out->n - base;
-        if (!buf_str(out, v->bytes) || !pad(out, base))
-            return false;
         char *e = out->p + base + HEADER + i * ENTRY;
         put_u32(e, v->type);
         put_u32(e + 4, (uint32_t)v->name.n);
-        put_u64(e + 8, name);
-        put_u64(e + 16, bytes);
+        put_u64(e + 8, out->n - base);
         put_u64(e + 24, v->bytes.n);
         memcpy(e + 32, v->hash, 32);
+        if (!buf_str(out, v->name))
+            return false;
     }
+    for (size_t i = 0; i < r->n; i++) {
+        if (!pad(out, base))
+            return false;
+        put_u64(out->p + base + HEADER + i * ENTRY + 16, out->n - base);
+        if (!buf_str(out, r->v[i].bytes))
+            return false;
+    }
+    if (!pad(out, base))
+        return false;
     head = out->p + base;
     memcpy(head, magic, sizeof(magic));
     put_u32(head + 8, VERSION);
@@ -98,6 +110,24 @@ static const char *read_entry(struct str in, size_t i, struct resource *r)
     return NULL;
 }
 
+bool wire_snapshot_sealed(struct str in, void (*read)(void *arg, struct str piece), void *arg)
+{
+    uint8_t seal[32];
+    struct sha256 h;
+    if (in.n < HEADER)
+        return false;
+    sha256_init(&h);
+    for (size_t at = 0; at < in.n; at += SEAL_PIECE) {
+        struct str piece = str_sub(in, at, at + SEAL_PIECE);
+        struct str hashed = str_sub(piece, at ? 0 : HEADER, piece.n);
+        sha256_add(&h, hashed.p, hashed.n);
+        if (read)
+            read(arg, piece);
+    }
+    sha256_end(&h, seal);
+    return memcmp(seal, in.p + SEAL_AT, sizeof(seal)) == 0;
+}
+
 static const char *read_all(struct str in, bool verify, struct arena *a, resource_list *ret)
 {
     if (in.n < HEADER || memcmp(in.p, magic, sizeof(magic)) != 0)
@@ -109,12 +139,8 @@ static const char *read_all(struct str in, bool verify, struct arena *a, resourc
         return "the reserved part of the head is not empty: the file is damaged";
     if (get_u64(in.p + 16) != in.n || n > COUNT_MAX || n > (in.n - HEADER) / ENTRY)
         return "the file is cut short or too long";
-    if (verify) {
-        uint8_t seal[32];
-        sha256(str_sub(in, HEADER, in.n), seal);
-        if (memcmp(seal, in.p + SEAL_AT, sizeof(seal)) != 0)
-            return "the seal does not match: the file is damaged";
-    }
+    if (verify && !wire_snapshot_sealed(in, NULL, NULL))
+        return "the seal does not match: the file is damaged";
     ret->v = ARENA_ARRAY(a, struct resource, n ? n : 1);
     ret->n = n;
     for (size_t i = 0; i < n; i++) {
