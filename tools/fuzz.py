@@ -21,13 +21,13 @@ class Run:
         self.log = os.path.join(B, "logs", name)
         own, seeds = os.path.join(B, "corpus", name), os.path.join(HERE, "fuzz", "corpus", name)
         os.makedirs(own, exist_ok=True)
-        command = [os.path.join(B, "fuzz", name), "-timeout=10", "-verbosity=0", "-print_final_stats=1", "-max_len=%d" % args.max_len,
+        command = [os.path.join(B, "fuzz", name), "-timeout=60", "-verbosity=0", "-print_final_stats=1", "-max_len=%d" % args.max_len,
                    "-artifact_prefix=%s-" % os.path.join(B, "found", name)]
         command += [] if args.cpu else ["-max_total_time=%d" % args.wall]
         words = os.path.join(HERE, "fuzz", "corpus", name + ".dict")
         command += ["-dict=" + words] if os.path.exists(words) else []
         command += [own] + ([seeds] if os.path.isdir(seeds) else [])
-        self.cpu, self.since, self.told = 0.0, time.monotonic(), False
+        self.row, self.cpu, self.since, self.told = "", 0.0, time.monotonic(), False
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
 
@@ -54,6 +54,7 @@ class Run:
         n = re.search(r"number_of_executed_units: (\d+)", text)
         if self.process.returncode == 0 and n:
             print("ok   %-14s %10s executions %6.0f CPU s" % (self.name, n.group(1), self.cpu), flush=True)
+            self.row = "| `%s` | %s | %.0f | %s | none |" % (self.name, time.strftime("%Y-%m-%d"), self.cpu, format(int(n.group(1)), ","))
             return True
         print("FAIL %s\n%s" % (self.name, "\n".join(text.splitlines()[-40:])), flush=True)
         return False
@@ -70,7 +71,7 @@ def main():
     for d in ("found", "logs"):
         os.makedirs(os.path.join(B, d), exist_ok=True)
     waiting = args.targets or sorted(f[:-2] for f in os.listdir(os.path.join(HERE, "fuzz")) if f.endswith(".c"))
-    running, good, bad = [], 0, 0
+    running, rows, good, bad = [], [], 0, 0
     while waiting or running:
         while waiting and len(running) < args.j:
             running.append(Run(waiting.pop(0), args))
@@ -78,9 +79,12 @@ def main():
             running.remove(r)
             if r.report():
                 good += 1
+                rows.append(r.row)
             else:
                 bad += 1
         time.sleep(0.05)
+    if args.cpu:  # for docs/fuzzing.md
+        print("\n".join(sorted(rows)))
     print("%d passed, %d failed" % (good, bad))
     return 1 if bad else 0
 
