@@ -71,6 +71,8 @@ static void sniff(struct server_conn *sc, const char *p, size_t n)
 {
     size_t had = sc->in ? sc->in->n : 0, take = n < PREFACE - had ? n : PREFACE - had;
     if (memcmp(p, preface + had, take) != 0) {
+        if (had > 0)
+            sc->state = SC_HEAD; /* asked once: what follows is not compared with a preface again */
         h1_server_input(sc, p, n);
         return;
     }

@@ -260,3 +260,14 @@ def test_a_refusal_is_read_before_the_reset(env):
             pass
         same([r.status for r in statuses(c.reader.rest())], [400])
         c.close()
+
+
+def test_half_a_preface_is_not_one(env):
+    """Bytes that come one at a time, begin like the preface of HTTP/2 and go on otherwise, are HTTP/1, however they end and however long they are."""
+    w = env.weir(simple(env.upstream()), variables={"WEIR_SHORT_IO": "1"})
+    for sent in (b"PXI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", b"P" + b"X" * 300 + b" / HTTP/1.1\r\nHost\r\n\r\n"):
+        c = env.client(w.addr())
+        c.send(sent)
+        same(c.reader.exactly(9), b"HTTP/1.1 ", repr(sent[:40]))
+    c = env.client(w.addr())
+    same(c.ask("PUT").status, 200)
