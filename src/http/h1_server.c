@@ -139,6 +139,11 @@ static void reject_parse(struct server_conn *sc, enum h1_result r, struct http_m
     reject(sc, m, status, why);
 }
 
+static void wait_half_closed(struct server_conn *sc)
+{
+    server_arm(sc, (struct dur){ HTTP_HALF_CLOSED_SECONDS * NS_PER_S });
+}
+
 static void begin(struct server_conn *sc, struct http_message *m)
 {
     struct http_server *srv = sc->srv;
@@ -149,7 +154,10 @@ static void begin(struct server_conn *sc, struct http_message *m)
     }
     sc->requests++;
     sc->state = SC_STREAM;
-    timer_off(&sc->timer);
+    if (sc->eof)
+        wait_half_closed(sc);
+    else
+        timer_off(&sc->timer);
     m->tls = sc->c.tls != NULL;
     h1_in_start(&st->in, m);
     st->method = m->method;
@@ -374,6 +382,11 @@ void h1_server_start(struct server_conn *sc)
 
 void h1_server_timeout(struct server_conn *sc)
 {
+    if (sc->state == SC_STREAM) { /* half closed */
+        if (sc->h1->out.state == H1_OUT_HEAD)
+            conn_abort(&sc->c, IO_EOF);
+        return;
+    }
     if (sc->state == SC_DISCARD) {
         conn_close(&sc->c, HTTP_LINGER);
         return;
@@ -399,7 +412,8 @@ void h1_server_eof(struct server_conn *sc)
     }
     if (st->in.state != H1_IN_DONE)
         conn_abort(&sc->c, IO_EOF); /* the body will never be whole */
-    /* else: a client that sends no more may still read its answers */
+    else if (sc->state == SC_STREAM && !st->rejected)
+        wait_half_closed(sc); /* a client that sends no more may still read its answers */
 }
 
 void h1_server_drain(struct server_conn *sc)

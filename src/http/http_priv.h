@@ -14,6 +14,10 @@ enum {
     H1_TRAILER_FIELDS = 64,
     H1_INTERIM_MAX = 16,     /* 1xx answers before a final one */
     HTTP_LINGER_SECONDS = 5, /* for the peer to read our last answer before an RST can destroy it */
+    /* For an answer to begin once the client has closed its side: it may only have half closed (RFC
+     * 9112 section 9.6), but most who close are gone, and their requests must not go on for ever.
+     */
+    HTTP_HALF_CLOSED_SECONDS = 3,
     HTTP_DISCARD_SECONDS = 5, /* for the rest of an unwanted body to come */
 };
 #define HTTP_LINGER ((struct dur){ HTTP_LINGER_SECONDS * NS_PER_S })
@@ -125,7 +129,7 @@ void h1_server_input(struct server_conn *sc, const char *p, size_t n);
 bool h1_server_stash(struct server_conn *sc, const char *p,
                      size_t n); /* to sc->in; false: connection aborted */
 void h1_server_unstash(struct server_conn *sc);
-void h1_server_timeout(struct server_conn *sc); /* in SC_HEAD, SC_DISCARD */
+void h1_server_timeout(struct server_conn *sc); /* in SC_HEAD, SC_STREAM, SC_DISCARD */
 void h1_server_eof(struct server_conn *sc);
 void h1_server_drain(struct server_conn *sc);
 void h1_server_closed(struct server_conn *sc, enum http_error e,

@@ -32,13 +32,12 @@ static void on_timer(struct timer *t)
         conn_close(&sc->c, (struct dur){ 0 });
         return;
     case SC_HEAD:
+    case SC_STREAM:
     case SC_DISCARD:
         h1_server_timeout(sc);
         return;
     case SC_H2:
         h2_server_timeout(sc);
-        return;
-    case SC_STREAM:
         return;
     }
 }

@@ -530,6 +530,28 @@ def test_client_goes_away_frees_the_upstream(env):
     same(len(w.wait_access(failed="client")), 1)
 
 
+def test_client_closes_before_the_answer_begins(env):
+    """A close cannot be told from half a close, which lets the answer come, but not for ever: a client that is gone frees its upstream."""
+    gone = []
+
+    def script(sock, number):
+        r = Reader(sock)
+        r.until(b"\r\n\r\n")
+        r.rest()
+        gone.append(number)
+
+    w = env.weir(simple(env.raw_upstream(script)))
+    for requests in (1, 2):  # the second one is pipelined and never begun
+        c = env.client(w.addr())
+        for _ in range(requests):
+            c.request()
+        until(lambda: w.service()["activeRequests"] == 1, "request at the upstream")
+        c.close()
+        until(lambda: len(gone) == requests, "the upstream's connection ends")
+        until(lambda: w.service()["activeRequests"] == 0, "request over")
+    same(len(w.wait_access(2, failed="client", why="client_closed")), 2)
+
+
 def test_half_closed_client_still_gets_its_answer(env):
     """RFC 9112 section 9.6: a client may close its sending side after the request."""
     go = threading.Event()
