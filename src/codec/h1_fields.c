@@ -86,57 +86,37 @@ static inline bool is_crlf(const char *p, const char *end)
     return LIKELY(end - p >= 2) && scan_word(p, 2) == scan_word("\r\n", 2);
 }
 
-static inline void note(struct h1_fields *f, const struct header *h)
-{
-    uint64_t bit = H1_BIT(h->id);
-    f->dup |= f->seen & bit;
-    f->seen |= bit;
-    switch (h->id) {
-    case HDR_HOST:
-        f->host = h;
-        break;
-    case HDR_CONTENT_LENGTH:
-        f->length = h;
-        break;
-    case HDR_TRANSFER_ENCODING:
-        f->coding = h;
-        break;
-    case HDR_UPGRADE:
-        f->upgrade = h;
-        break;
-    case HDR_EXPECT:
-        f->expect = h;
-        break;
-    default:
-        break;
-    }
-}
-
 /* "name: value CRLF" into h; name ends at p, where the colon is. *ret_next: the next line. */
 static inline enum h1_result field_line(const char *name, const char *p, const char *end,
-                                        struct header *h, const char **ret_next)
+                                        struct header *h, const char **ret_next, const char *base)
 {
-    size_t name_n = (size_t)(p - name);
-    p++;
-    if (LIKELY(p < end && *p == ' '))
+    const char *colon = p++;
+    uint8_t line = HDR_F_LINE;
+    if (LIKELY(end - p >= 2 && p[0] == ' ' && (uint8_t)p[1] > ' ')) {
         p++;
-    while (p < end && UNLIKELY(*p == ' ' || *p == '\t'))
-        p++;
-    const char *value = p, *stop = p = scan_value(p, end);
+    } else {
+        line = 0;
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
+    }
+    const char *value = p, *stop = p = scan_value_in(base, p, end);
     *ret_next = p;
     if (UNLIKELY(!is_crlf(p, end)))
         return H1_BAD;
-    while (stop > value &&
-           (uint8_t)stop[-1] <= ' ') /* of such bytes only SP and HTAB can be there */
-        stop--;
+    if (UNLIKELY((uint8_t)stop[-1] <= ' ')) { /* of such bytes only SP and HTAB can be there */
+        line = 0;
+        while (stop > value && (uint8_t)stop[-1] <= ' ')
+            stop--;
+    }
     *ret_next = p + 2;
+    size_t name_n = (size_t)(colon - name);
     unsigned id = header_id_of((struct str){ name, name_n });
     *h = (struct header){ .name = name,
                           .value = value,
                           .value_n = (uint32_t)(stop - value),
                           .name_n = (uint16_t)name_n,
                           .id = (uint8_t)id,
-                          .flags = hop[id] };
+                          .flags = (uint8_t)(hop[id] | line) };
     return H1_OK;
 }
 
@@ -148,7 +128,7 @@ enum h1_result h1_fields_parse(const char **at, const char *end, uint32_t max,
     bool huge = end - p > UINT16_MAX;
     for (;; h++) {
         const char *name = p;
-        p = scan_token(name, end);
+        p = scan_token_in(f->base, name, end);
         if (UNLIKELY(p == end))
             return H1_MORE;
         if (UNLIKELY(*p != ':' || p == name)) {
@@ -164,10 +144,11 @@ enum h1_result h1_fields_parse(const char **at, const char *end, uint32_t max,
             *why = h == stop ? "too many header fields" : "field name too long";
             return H1_TOO_LARGE;
         }
-        if (UNLIKELY(field_line(name, p, end, h, &p) != H1_OK))
+        if (UNLIKELY(field_line(name, p, end, h, &p, f->base) != H1_OK))
             return line_end_fault(p, end, why);
-        if (h->id != HDR_OTHER)
-            note(f, h);
+        f->dup |= f->seen & H1_BIT(h->id);
+        f->seen |= H1_BIT(h->id);
+        f->last[h->id] = h;
     }
 }
 
@@ -184,6 +165,17 @@ static bool nominate(struct http_message *m, struct str name)
     return true;
 }
 
+static inline bool known_option(struct h1_fields *f, struct str item)
+{
+    if (item.n == 10 && scan_same(item.p, "keep-alive", 10))
+        return f->keep_alive = true;
+    if (item.n == 5 && scan_same(item.p, "close", 5))
+        return f->close = true;
+    if (item.n == 7 && scan_same(item.p, "upgrade", 7))
+        return f->wants_upgrade = true;
+    return false;
+}
+
 const char *h1_connection(struct http_message *m, struct h1_fields *f)
 {
     unsigned nominated = 0;
@@ -191,20 +183,18 @@ const char *h1_connection(struct http_message *m, struct h1_fields *f)
         if (m->headers.v[i].id != HDR_CONNECTION)
             continue;
         struct str list = header_value(&m->headers.v[i]), item;
+        if (known_option(f, list))
+            continue;
         while (scan_list(&list, &item)) {
-            if (item.n == 10 && scan_same(item.p, "keep-alive", 10))
-                f->keep_alive = true;
-            else if (item.n == 5 && scan_same(item.p, "close", 5))
-                f->close = true;
-            else if (item.n == 7 && scan_same(item.p, "upgrade", 7))
-                f->wants_upgrade = true;
-            else if (item.n == 0)
+            if (known_option(f, item))
+                continue;
+            if (item.n == 0)
                 continue; /* RFC 9110 section 5.6.1.2: empty elements are to be skipped */
-            else if (!header_name_valid(item))
+            if (!header_name_valid(item))
                 return "malformed Connection";
-            else if (++nominated > NOMINATED_MAX)
+            if (++nominated > NOMINATED_MAX)
                 return "too many options in Connection";
-            else if (!nominate(m, item))
+            if (!nominate(m, item))
                 return "Connection names an end-to-end field";
         }
     }
@@ -271,9 +261,10 @@ const char *h1_upgrade(struct http_message *m, const struct h1_fields *f)
 {
     if (f->dup & H1_BIT(HDR_UPGRADE))
         return "more than one Upgrade";
-    if (!f->wants_upgrade || !f->upgrade || m->version != HTTP_11)
+    const struct header *field = h1_field(f, HDR_UPGRADE);
+    if (!f->wants_upgrade || !field || m->version != HTTP_11)
         return NULL; /* not nominated or HTTP/1.0: to be ignored */
-    struct str value = header_value(f->upgrade), list = value, item;
+    struct str value = header_value(field), list = value, item;
     if (value.n == 0)
         return "empty Upgrade";
     bool h2c = false;

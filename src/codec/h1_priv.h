@@ -4,14 +4,25 @@
 #include "codec/h1.h"
 #include "codec/scan.h"
 
-/* The fields that decide about framing and the connection, first of each; dup has a bit per id seen
- * twice. */
+/* Which fields there are: a bit per id seen, and seen twice. */
 struct h1_fields {
-    const struct header *host, *length, *coding, *upgrade, *expect, *te;
+    const char *base; /* of the head: what stands before the fields may be read again */
     uint64_t seen, dup;
     bool close, keep_alive, wants_upgrade; /* Connection options */
+    struct header *last[HDR_COUNT];        /* valid where seen */
 };
 #define H1_BIT(id) (UINT64_C(1) << (id))
+static inline void h1_fields_init(struct h1_fields *f, const char *base)
+{
+    f->base = base;
+    f->seen = f->dup = 0;
+    f->close = f->keep_alive = f->wants_upgrade = false;
+}
+/* The last field of this id, or NULL. */
+static inline struct header *h1_field(const struct h1_fields *f, enum header_id id)
+{
+    return f->seen & H1_BIT(id) ? f->last[id] : NULL;
+}
 _Static_assert(HDR_COUNT <= 64, "header ids are bits of a 64-bit set");
 
 /* Reads field lines from *at up to and with the empty line. m->headers has its array set. *why on

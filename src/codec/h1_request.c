@@ -136,14 +136,15 @@ static const char *host_field(struct http_message *m, const struct h1_fields *f)
     uint16_t port;
     if (f->dup & H1_BIT(HDR_HOST))
         return "more than one Host";
-    if (!f->host) {
+    const struct header *host = h1_field(f, HDR_HOST);
+    if (!host) {
         if (m->version == HTTP_11)
             return "no Host";
         return m->authority.n == 0 || authority_parse(m->authority, &m->host, &port)
                    ? NULL
                    : "invalid authority";
     }
-    struct str value = header_value(f->host);
+    struct str value = header_value(host);
     if (m->authority.n == 0) {
         if (!authority_parse(value, &m->host, &port))
             return "invalid Host";
@@ -159,26 +160,28 @@ static const char *host_field(struct http_message *m, const struct h1_fields *f)
 /* RFC 9112 section 6.3, with every doubtful case refused. */
 static enum h1_result framing(struct http_message *m, const struct h1_fields *f, const char **why)
 {
+    const struct header *coding = h1_field(f, HDR_TRANSFER_ENCODING);
+    const struct header *length = h1_field(f, HDR_CONTENT_LENGTH);
     m->body = BODY_NONE;
     if (UNLIKELY(f->dup & (H1_BIT(HDR_CONTENT_LENGTH) | H1_BIT(HDR_TRANSFER_ENCODING))))
         return fault(why, "repeated Content-Length or Transfer-Encoding");
-    if (f->coding) {
-        if (f->length)
+    if (coding) {
+        if (length)
             return fault(why, "Content-Length with Transfer-Encoding");
         if (m->version != HTTP_11)
             return fault(why, "Transfer-Encoding in HTTP/1.0");
-        enum h1_result r = h1_coding(header_value(f->coding), why);
+        enum h1_result r = h1_coding(header_value(coding), why);
         if (r != H1_OK)
             return r;
         m->body = BODY_CHUNKED;
-    } else if (f->length) {
-        if (!h1_length(header_value(f->length), &m->length))
+    } else if (length) {
+        if (!h1_length(header_value(length), &m->length))
             return fault(why, "invalid Content-Length");
         m->body = BODY_LENGTH;
     }
     if (m->method == METHOD_CONNECT || m->method == METHOD_TRACE) {
         /* RFC 9110 sections 9.3.6 and 9.3.8: neither has content */
-        if (f->coding || m->length > 0)
+        if (coding || m->length > 0)
             return fault(why, "content in CONNECT or TRACE");
         m->body = m->method == METHOD_CONNECT ? BODY_STREAM : BODY_NONE;
     }
@@ -189,14 +192,15 @@ static enum h1_result framing(struct http_message *m, const struct h1_fields *f,
  * refused. */
 static const char *expectation(struct http_message *m, const struct h1_fields *f)
 {
+    struct header *expect = h1_field(f, HDR_EXPECT);
     if (f->dup & H1_BIT(HDR_EXPECT))
         return "more than one Expect";
-    if (!str_ieq(header_value(f->expect), STR("100-continue")))
+    if (!str_ieq(header_value(expect), STR("100-continue")))
         return "unknown expectation";
     m->expect_continue = m->version == HTTP_11 &&
                          (m->body == BODY_CHUNKED || (m->body == BODY_LENGTH && m->length > 0));
     if (!m->expect_continue)
-        m->headers.v[f->expect - m->headers.v].flags |= HDR_F_HOP;
+        expect->flags |= HDR_F_HOP;
     return NULL;
 }
 
@@ -209,9 +213,9 @@ static const char *rare_fields(struct http_message *m, struct h1_fields *f)
                                                */
     if (f->seen & H1_BIT(HDR_CONNECTION))
         bad = h1_connection(m, f);
-    if (!bad && f->upgrade)
+    if (!bad && (f->seen & H1_BIT(HDR_UPGRADE)))
         bad = h1_upgrade(m, f);
-    if (!bad && f->expect)
+    if (!bad && (f->seen & H1_BIT(HDR_EXPECT)))
         bad = expectation(m, f);
     if (!bad && (f->seen & H1_BIT(HDR_TE)))
         for (uint32_t i = 0; i < m->headers.n; i++)
@@ -242,7 +246,8 @@ enum h1_result h1_parse_request(const char *p, size_t n, const struct h1_limits 
 {
     size_t limit = lim->head_bytes;
     const char *at = p, *end = p + (n < limit ? n : limit), *query = NULL;
-    struct h1_fields f = { 0 };
+    struct h1_fields f;
+    h1_fields_init(&f, p);
     *m = (struct http_message){ .headers = { hv, 0, cap } };
     *ret_why = "";
     *ret_used = 0;

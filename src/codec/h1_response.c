@@ -45,10 +45,11 @@ static enum h1_result status_line(const char **at, const char *end, struct http_
 }
 
 /* Content-Length as information only: forwarded as it is. */
-static void keep_length(struct http_message *m, const struct h1_fields *f)
+static void keep_length(const struct h1_fields *f)
 {
-    if (f->length)
-        m->headers.v[f->length - m->headers.v].flags &= (uint8_t)~HDR_F_HOP;
+    struct header *length = h1_field(f, HDR_CONTENT_LENGTH);
+    if (length)
+        length->flags &= (uint8_t)~HDR_F_HOP;
 }
 
 /* RFC 9112 section 6.3 */
@@ -56,32 +57,34 @@ static const char *framing(struct http_message *m, const struct h1_fields *f,
                            uint8_t request_method)
 {
     const char *why = NULL;
+    const struct header *coding = h1_field(f, HDR_TRANSFER_ENCODING);
+    const struct header *length = h1_field(f, HDR_CONTENT_LENGTH);
     if (f->dup & (H1_BIT(HDR_CONTENT_LENGTH) | H1_BIT(HDR_TRANSFER_ENCODING)))
         return "repeated Content-Length or Transfer-Encoding";
-    if (f->coding && f->length)
+    if (coding && length)
         return "Content-Length with Transfer-Encoding";
-    if (f->coding && m->version != HTTP_11)
+    if (coding && m->version != HTTP_11)
         return "Transfer-Encoding in HTTP/1.0";
-    if (f->coding && h1_coding(header_value(f->coding), &why) != H1_OK)
+    if (coding && h1_coding(header_value(coding), &why) != H1_OK)
         return why;
-    if (f->length && !h1_length(header_value(f->length), &m->length))
+    if (length && !h1_length(header_value(length), &m->length))
         return "invalid Content-Length";
     bool tunnel = m->status == 101 ||
                   (request_method == METHOD_CONNECT && m->status >= 200 && m->status < 300);
     if (m->status < 200 || m->status == 204 || tunnel) {
         /* RFC 9110 section 8.6 and RFC 9112 section 6.1 forbid both; a zero length does no harm and
          * is common with 204 */
-        if (f->coding || m->length > 0)
+        if (coding || m->length > 0)
             return "framing in an answer that has no content";
         m->body = tunnel ? BODY_STREAM : BODY_NONE;
     } else if (request_method == METHOD_HEAD || m->status == 304) {
-        keep_length(m, f);
+        keep_length(f);
         m->length = 0;
         m->body = BODY_NONE;
-    } else if (f->coding) {
+    } else if (coding) {
         m->body = BODY_CHUNKED;
     } else {
-        m->body = f->length ? BODY_LENGTH : BODY_STREAM;
+        m->body = length ? BODY_LENGTH : BODY_STREAM;
     }
     return NULL;
 }
@@ -91,7 +94,7 @@ static const char *finish(struct http_message *m, struct h1_fields *f, uint8_t r
     const char *bad = framing(m, f, request_method);
     if (!bad && (f->seen & H1_BIT(HDR_CONNECTION)))
         bad = h1_connection(m, f);
-    if (!bad && f->upgrade)
+    if (!bad && (f->seen & H1_BIT(HDR_UPGRADE)))
         bad = h1_upgrade(m, f);
     if (bad)
         return bad;
@@ -107,7 +110,8 @@ enum h1_result h1_parse_response(const char *p, size_t n, const struct h1_limits
 {
     size_t limit = lim->head_bytes;
     const char *at = p, *end = p + (n < limit ? n : limit);
-    struct h1_fields f = { 0 };
+    struct h1_fields f;
+    h1_fields_init(&f, p);
     *m = (struct http_message){ .headers = { hv, 0, cap } };
     *ret_why = "";
     *ret_used = 0;

@@ -268,6 +268,24 @@ bool headers_add_own(struct headers *h, enum header_id id, struct str value)
     return true;
 }
 
+bool headers_add_line(struct headers *h, enum header_id id, struct str value, char *line)
+{
+    struct str name = header_id_name[id];
+    if (!line || h->n >= h->cap || value.n > UINT32_MAX)
+        return false;
+    memcpy(line, name.p, name.n);
+    memcpy(line + name.n, ": ", 2);
+    memcpy(line + name.n + 2, value.p, value.n);
+    memcpy(line + name.n + 2 + value.n, "\r\n", 2);
+    h->v[h->n++] = (struct header){ .name = line,
+                                    .value = line + name.n + 2,
+                                    .value_n = (uint32_t)value.n,
+                                    .name_n = (uint16_t)name.n,
+                                    .id = (uint8_t)id,
+                                    .flags = HDR_F_CHECKED | HDR_F_LINE };
+    return true;
+}
+
 void headers_remove_id(struct headers *h, enum header_id id)
 {
     for (uint32_t i = 0; i < h->n; i++)

@@ -56,6 +56,8 @@ enum header_flags {
     HDR_F_REMOVED = 2, /* a filter or the proxy removed it */
     HDR_F_CHECKED =
         4, /* ours: nothing in it can be read as another field, so writers need not look */
+    HDR_F_LINE =
+        8, /* stands in memory as "name: value" CRLF, checked: a writer copies it at once */
 };
 struct header {
     const char *name, *value; /* name as received (h2: lower case) */
@@ -83,6 +85,13 @@ NODISCARD bool headers_add(struct headers *h, struct str name,
 /* A field of the proxy's own: the value must be a constant of the program, or checked already.
  * Kept, not copied; false when full. */
 NODISCARD bool headers_add_own(struct headers *h, enum header_id id, struct str value);
+/* The same, made a line "name: value" CRLF at line, which has room for header_line_n bytes; so
+ * lines that follow each other in memory are one run for a writer. line NULL: false. */
+NODISCARD bool headers_add_line(struct headers *h, enum header_id id, struct str value, char *line);
+static inline size_t header_line_n(enum header_id id, struct str value)
+{
+    return header_id_name[id].n + value.n + 4;
+}
 void headers_remove_id(struct headers *h, enum header_id id);
 size_t headers_remove(struct headers *h, struct str name); /* marks; returns how many */
 /* Does the comma-separated list value hold token (case-insensitive)? */

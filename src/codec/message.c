@@ -300,12 +300,33 @@ static bool inside(const struct mover *v, const char *p, size_t n)
     return (uintptr_t)p >= (uintptr_t)v->lo && (uintptr_t)p + n <= (uintptr_t)v->hi;
 }
 
-static bool headers_inside(const struct mover *v, const struct headers *h)
+/* Every slice with bytes in it lies in m->raw, as in every head of HTTP/1 but for one of
+ * absolute-form. */
+static bool all_inside(const struct mover *v, struct str *const slices[], size_t n,
+                       const struct headers *h)
 {
     bool in = true;
+    for (size_t i = 0; i < n; i++)
+        in &= slices[i]->n == 0 || inside(v, slices[i]->p, slices[i]->n);
     for (const struct header *f = h->v, *end = f + h->n; f < end; f++)
         in &= inside(v, f->name, f->name_n) & inside(v, f->value, f->value_n);
     return in;
+}
+
+/* All of them move by the same distance. */
+static void move_all(const struct mover *v, struct str *const slices[], size_t n, struct headers *h)
+{
+    uintptr_t shift = (uintptr_t)v->base - (uintptr_t)v->lo;
+    for (size_t i = 0; i < n; i++) {
+        if (slices[i]->n)
+            slices[i]->p = (const char *)((uintptr_t)slices[i]->p + shift);
+        else if (slices[i]->p)
+            slices[i]->p = ""; /* absent stays absent */
+    }
+    for (struct header *f = h->v, *end = f + h->n; f < end; f++) {
+        f->name = (const char *)((uintptr_t)f->name + shift);
+        f->value = (const char *)((uintptr_t)f->value + shift);
+    }
 }
 
 static void count(struct mover *v, const char *p, size_t n)
@@ -341,23 +362,43 @@ static void move_target(struct mover *v, struct http_message *m)
     }
 }
 
+/* path and query come last: they are views of target when they can be. */
+enum { SLICES = 8, OWN_SLICES = 5 };
+
+static void count_all(struct mover *v, struct str *const slices[], const struct headers *h)
+{
+    for (size_t i = 0; i < SLICES; i++)
+        count(v, slices[i]->p, slices[i]->n);
+    for (uint32_t i = 0; i < h->n; i++) {
+        count(v, h->v[i].name, h->v[i].name_n);
+        count(v, h->v[i].value, h->v[i].value_n);
+    }
+}
+
+static void move_each(struct mover *v, struct str *const slices[], struct http_message *m)
+{
+    for (size_t i = 0; i < OWN_SLICES; i++)
+        slices[i]->p = move(v, slices[i]->p, slices[i]->n);
+    move_target(v, m);
+    for (struct header *f = m->headers.v, *end = f + m->headers.n; f < end; f++) {
+        if (!inside(v, f->name, f->name_n + (size_t)f->value_n + 4))
+            f->flags &= (uint8_t)~HDR_F_LINE; /* name and value will be apart */
+        f->name = move(v, f->name, f->name_n);
+        f->value = move(v, f->value, f->value_n);
+    }
+}
+
 bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
 {
     struct mover v = { .lo = m->raw.p, .hi = m->raw.p + m->raw.n };
-    struct str *slices[] = { &m->method_text, &m->authority, &m->host, &m->reason, &m->upgrade };
+    struct str *const slices[SLICES] = { &m->method_text, &m->authority, &m->host, &m->reason,
+                                         &m->upgrade,     &m->target,    &m->path, &m->query };
     if (extra > UINT32_MAX - m->headers.n)
         return false;
     uint32_t cap = m->headers.n + extra;
-    for (size_t i = 0; i < ARRAY_LEN(slices); i++)
-        count(&v, slices[i]->p, slices[i]->n);
-    count(&v, m->target.p, m->target.n);
-    count(&v, m->path.p, m->path.n);
-    count(&v, m->query.p, m->query.n);
-    bool flat = headers_inside(&v, &m->headers);
-    for (uint32_t i = 0; i < m->headers.n && !flat; i++) {
-        count(&v, m->headers.v[i].name, m->headers.v[i].name_n);
-        count(&v, m->headers.v[i].value, m->headers.v[i].value_n);
-    }
+    bool flat = all_inside(&v, slices, SLICES, &m->headers);
+    if (UNLIKELY(!flat))
+        count_all(&v, slices, &m->headers);
     struct header *hv = cap ? arena_try(a, cap * sizeof(*hv)) : NULL;
     char *bytes = m->raw.n + v.extra ? arena_try_bytes(a, m->raw.n + v.extra) : NULL;
     if ((cap && !hv) || (m->raw.n + v.extra && !bytes))
@@ -366,21 +407,13 @@ bool message_own(struct http_message *m, struct arena *a, uint32_t extra)
         memcpy(bytes, m->raw.p, m->raw.n);
     v.base = bytes;
     v.at = bytes ? bytes + m->raw.n : NULL;
-    for (size_t i = 0; i < ARRAY_LEN(slices); i++)
-        slices[i]->p = move(&v, slices[i]->p, slices[i]->n);
-    move_target(&v, m);
-    uintptr_t shift = (uintptr_t)bytes - (uintptr_t)m->raw.p;
-    for (uint32_t i = 0; i < m->headers.n; i++) {
-        hv[i] = m->headers.v[i];
-        if (LIKELY(flat)) {
-            hv[i].name = (const char *)((uintptr_t)hv[i].name + shift);
-            hv[i].value = (const char *)((uintptr_t)hv[i].value + shift);
-        } else {
-            hv[i].name = move(&v, hv[i].name, hv[i].name_n);
-            hv[i].value = move(&v, hv[i].value, hv[i].value_n);
-        }
-    }
+    if (m->headers.n)
+        memcpy(hv, m->headers.v, m->headers.n * sizeof(*hv));
     m->headers = (struct headers){ hv, m->headers.n, cap };
+    if (LIKELY(flat))
+        move_all(&v, slices, SLICES, &m->headers);
+    else
+        move_each(&v, slices, m);
     m->raw = (struct str){ bytes, m->raw.n };
     return true;
 }

@@ -21,20 +21,40 @@ static inline bool scan_is(char c, unsigned cls)
     return (scan_class[(uint8_t)c] & cls) != 0;
 }
 
+#ifdef __SSE2__
+/* The 16 bytes at p; near the end of a block that holds 16 the last 16, and how many of those stand
+   before p: their bits are to be shifted out. A block of fewer has no such bytes: false. */
+static inline __attribute__((always_inline)) bool
+scan_load(const char *base, const char *p, const char *end, __m128i *ret, unsigned *ret_before)
+{
+    if (LIKELY(end - p >= 16)) {
+        *ret = _mm_loadu_si128((const __m128i *)(const void *)p);
+        *ret_before = 0;
+        return true;
+    }
+    if (end - base < 16)
+        return false;
+    *ret = _mm_loadu_si128((const __m128i *)(const void *)(end - 16));
+    *ret_before = (unsigned)(16 - (end - p));
+    return true;
+}
+#endif
+
 /* First byte in [p, end) that a field value cannot hold (controls but HTAB, DEL), or end. Bytes
- * over 0x7f are obs-text. */
-static inline const char *scan_value(const char *p, const char *end)
+ * over 0x7f are obs-text. Bytes from base on may be read. */
+static inline const char *scan_value_in(const char *base, const char *p, const char *end)
 {
 #ifdef __SSE2__
     /* Signed comparison: obs-text stops it as well, as HTAB does; both are rare and passed over
      * singly. */
     const __m128i first = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i x;
+    unsigned before;
+    while (p < end && scan_load(base, p, end, &x, &before)) {
         __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, first), _mm_cmpeq_epi8(x, del));
-        unsigned m = (unsigned)_mm_movemask_epi8(odd);
+        unsigned m = (unsigned)_mm_movemask_epi8(odd) >> before;
         if (m == 0) {
-            p += 16;
+            p += 16 - before;
             continue;
         }
         p += __builtin_ctz(m);
@@ -47,23 +67,33 @@ static inline const char *scan_value(const char *p, const char *end)
         p++;
     return p;
 }
+static inline const char *scan_value(const char *p, const char *end)
+{
+    return scan_value_in(p, p, end);
+}
 
 /* First byte in [p, end) that is not a token character, or end. Letters and '-' go 16 at a time,
- * the rest one by one. */
-static inline const char *scan_token(const char *p, const char *end)
+ * the rest one by one. Bytes from base on may be read. */
+static inline const char *scan_token_in(const char *base, const char *p, const char *end)
 {
 #ifdef __SSE2__
-    if (LIKELY(end - p >= 16)) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i x;
+    unsigned before;
+    if (LIKELY(p < end) && scan_load(base, p, end, &x, &before)) {
         __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
         letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter);
         letter = _mm_or_si128(letter, _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
-        p += __builtin_ctz(~(unsigned)_mm_movemask_epi8(letter));
+        /* Zeros come in above the mask, so that it always ends at or before `end`. */
+        p += __builtin_ctz(~((unsigned)_mm_movemask_epi8(letter) >> before));
     }
 #endif
     while (p < end && scan_is(*p, SCAN_TOKEN))
         p++;
     return p;
+}
+static inline const char *scan_token(const char *p, const char *end)
+{
+    return scan_token_in(p, p, end);
 }
 
 /* First byte in [p, end) that a request target cannot hold (controls, SP, '#', DEL, non-ASCII), or

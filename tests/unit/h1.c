@@ -1,6 +1,8 @@
 /* HTTP/1 heads: what is understood, and one row for every way of saying it that is refused. */
 #include "codec/h1.h"
 #include "../harness/harness.h"
+#include "base/mem.h"
+#include <stdio.h>
 
 static const struct h1_limits limits = { 16384, 100 };
 static struct header hv[H1_MAX_HEADERS];
@@ -313,6 +315,36 @@ static void connections(void)
     judge(rows, ARRAY_LEN(rows), -1);
 }
 
+/* Heads in memory of exactly their size, so that a scanner that looks beyond is caught; the last
+   field is where the vectors do not fit any more. */
+static void short_rests(void)
+{
+    CASE("fields of every length at the end of a head");
+    for (size_t name_n = 1; name_n < 20; name_n++) {
+        for (size_t value_n = 0; value_n < 36; value_n++) {
+            char text[128], *exact;
+            int n = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\n%.*s: %.*s\r\n\r\n",
+                             (int)name_n, "x-y9abcdefghijklmnopq", (int)value_n,
+                             "0123456789 abcdefghi\xc3\xa4lmnopqrstuvwxyz");
+            EXPECT((exact = mem_alloc((size_t)n)) != NULL);
+            memcpy(exact, text, (size_t)n);
+            struct parsed p = request((struct str){ exact, (size_t)n });
+            EXPECT_INT(p.r, H1_OK);
+            EXPECT_INT(p.m.headers.v[1].name_n, name_n);
+            EXPECT_INT(p.m.headers.v[1].value_n, value_n - (value_n == 11));
+            EXPECT(prefixes_agree((struct str){ exact, (size_t)n }, H1_OK, -1));
+            for (size_t at = 0; at < value_n; at += 5) {
+                exact[26 + name_n + 1 + at] = 1;
+                EXPECT_INT(request((struct str){ exact, (size_t)n }).r, H1_BAD);
+                exact[26 + name_n + 1 + at] = 'v';
+            }
+            exact[25] = ' ';
+            EXPECT_INT(request((struct str){ exact, (size_t)n }).r, H1_BAD);
+            mem_free(exact);
+        }
+    }
+}
+
 static void request_values(void)
 {
     CASE("all of a request is found");
@@ -338,17 +370,27 @@ static void request_values(void)
     EXPECT_INT(p.m.raw.n, p.used);
     static const uint8_t hop[] = { 0, HDR_F_HOP, 0, HDR_F_HOP, HDR_F_HOP, HDR_F_HOP, 0 };
     for (size_t i = 0; i < ARRAY_LEN(hop); i++)
-        EXPECT_INT(p.m.headers.v[i].flags, hop[i]);
+        EXPECT_INT(p.m.headers.v[i].flags & HDR_F_HOP, hop[i]);
+    CASE("a field that stands as it would be written is known as a line");
+    static const bool line[] = { false, true, false, true, true, true, true };
+    for (size_t i = 0; i < ARRAY_LEN(line); i++)
+        EXPECT_INT((p.m.headers.v[i].flags & HDR_F_LINE) != 0, line[i]);
+    p = request(
+        STR("GET / HTTP/1.1\r\nHost: h\r\nA:b\r\nA:\tb\r\nA: b \r\nA: \r\nA:\r\nA: \tb\r\n\r\n"));
+    EXPECT_INT(p.m.headers.n, 7);
+    EXPECT(p.m.headers.v[0].flags & HDR_F_LINE);
+    for (size_t i = 1; i < p.m.headers.n; i++)
+        EXPECT_INT(p.m.headers.v[i].flags, 0);
     CASE("the rest of a pipeline is left alone");
     EXPECT_INT(request(STR(G H E G H E)).used, strlen(G H E));
     EXPECT_INT(request(STR(E G H E)).used, strlen(E G H E));
     CASE("chunked bodies, expectations without content");
     p = request(STR(P "Transfer-Encoding: chunked\r\n" E));
     EXPECT_INT(p.m.body, BODY_CHUNKED);
-    EXPECT_INT(p.m.headers.v[1].flags, HDR_F_HOP);
+    EXPECT(p.m.headers.v[1].flags & HDR_F_HOP);
     p = request(STR(G H "Expect: 100-continue\r\n" E));
     EXPECT(p.r == H1_OK && !p.m.expect_continue);
-    EXPECT_INT(p.m.headers.v[1].flags, HDR_F_HOP);
+    EXPECT(p.m.headers.v[1].flags & HDR_F_HOP);
     CASE("target forms");
     p = request(STR("GET http://H:80/x?y HTTP/1.1\r\nHost: h\r\n\r\n"));
     EXPECT_STR(p.m.authority, STR("H:80"));
@@ -554,6 +596,7 @@ void unit_h1(void)
     codings();
     connections();
     request_values();
+    short_rests();
     persistence();
     upgrades();
     too_large();

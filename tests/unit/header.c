@@ -123,6 +123,25 @@ static void lookup(void)
     EXPECT(!headers_add(&h, (struct str){ longer, sizeof(longer) }, STR("")));
 }
 
+static void lines(void)
+{
+    struct header v[2];
+    struct headers h = { v, 0, 2 };
+    char at[64];
+    CASE("a field made a line stands as it is written");
+    EXPECT(headers_add_line(&h, HDR_VIA, STR("1.1 weir"), at));
+    EXPECT_INT(header_line_n(HDR_VIA, STR("1.1 weir")), 15);
+    EXPECT_STR(((struct str){ at, 15 }), STR("via: 1.1 weir\r\n"));
+    EXPECT(v[0].name == at && v[0].flags == (HDR_F_CHECKED | HDR_F_LINE));
+    EXPECT_STR(header_value(&v[0]), STR("1.1 weir"));
+    EXPECT(headers_find_id(&h, HDR_VIA) == &v[0]);
+    CASE("no memory or no room: not added");
+    EXPECT(!headers_add_line(&h, HDR_VIA, STR("x"), NULL));
+    EXPECT(headers_add_line(&h, HDR_TE, STR(""), at));
+    EXPECT(!headers_add_line(&h, HDR_VIA, STR("x"), at));
+    EXPECT_INT(h.n, 2);
+}
+
 static void lists(void)
 {
     static const struct {
@@ -151,5 +170,6 @@ void unit_header(void)
     disguises();
     validity();
     lookup();
+    lines();
     lists();
 }

@@ -167,6 +167,11 @@ static void own(size_t limit, bool raw, bool want)
     EXPECT_INT(m.headers.n, 3);
     EXPECT_STR(header_value(headers_find(&m.headers, STR("x-a"))), STR("one"));
     EXPECT_STR(header_value(headers_find(&m.headers, STR("x-new"))), STR("new"));
+    const struct header *one = headers_find(&m.headers, STR("x-a"));
+    bool line = (one->flags & HDR_F_LINE) != 0;
+    EXPECT(line == (raw || !ok)); /* what moves piece by piece is a line no more */
+    if (line)
+        EXPECT_STR(((struct str){ one->name, 10 }), STR("X-A: one\r\n"));
     EXPECT(m.reason.p == NULL);
     if (ok) {
         EXPECT(headers_add(&m.headers, STR("a"), STR("b")));
