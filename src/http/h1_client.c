@@ -89,7 +89,7 @@ static void on_final_head(struct client *cl, struct http_message *m)
 static size_t read_head(struct client *cl, const char *p, size_t n)
 {
     struct h1_client_stream *st = &cl->h1;
-    struct header hv[H1_MAX_HEADERS];
+    struct header hv[H1_MAX_HEADERS + HTTP_SPARE_HEADERS];
     struct http_message m;
     size_t used;
     const char *why;
@@ -114,6 +114,7 @@ static size_t read_head(struct client *cl, const char *p, size_t n)
         client_fail(cl, r == H1_TOO_LARGE ? HTTP_ERR_TOO_LARGE : HTTP_ERR_PROTOCOL, why);
         return n;
     }
+    m.headers.cap = ARRAY_LEN(hv);
     if (m.status >= 200 || m.status == 101)
         on_final_head(cl, &m);
     else if (!st->silent)

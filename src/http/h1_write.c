@@ -1,6 +1,6 @@
-/* Writes HTTP/1 heads: one flat buffer, then one conn_write. Fields that still stand as "name:
-   value CRLF" in the message they came with are copied in runs. Nothing is written that could be
-   read as more than one field. */
+/* Writes HTTP/1 heads where they leave from, at the end of the connection's queue. Fields that
+   stand in memory as "name: value CRLF" (HDR_F_LINE) are copied as they are, neighbours in one go.
+   Nothing is written that could be read as more than one field. */
 #include "codec/scan.h"
 #include "http/http_priv.h"
 
@@ -16,28 +16,28 @@ static const uint64_t never = BIT(HDR_CONNECTION) | BIT(HDR_KEEP_ALIVE) |
 
 static void head_begin(struct head *h, struct conn *c)
 {
+    static char nothing[1];
     size_t n;
-    h->base = h->at = loop_scratch(c->loop, &n);
+    h->base = conn_room(c, &n);
+    if (UNLIKELY(!h->base))
+        h->base = nothing;
+    h->at = h->base;
     h->end = h->base + n;
     h->c = c;
 }
 
 static void head_done(struct head *h)
 {
-    conn_write(h->c, h->base, (size_t)(h->at - h->base));
-    h->at = h->base;
+    if (h->at > h->base)
+        conn_wrote(h->c, (size_t)(h->at - h->base));
 }
 
-/* A head larger than the scratch leaves in parts. */
+/* What does not fit is queued the long way, after what is there. */
 static __attribute__((noinline)) void put_large(struct head *h, const char *p, size_t n)
 {
     head_done(h);
-    if (n > (size_t)(h->end - h->at)) {
-        conn_write(h->c, p, n);
-        return;
-    }
-    memcpy(h->at, p, n);
-    h->at += n;
+    conn_write(h->c, p, n);
+    head_begin(h, h->c);
 }
 
 static inline void put(struct head *h, const char *p, size_t n)
@@ -52,13 +52,20 @@ static inline void put(struct head *h, const char *p, size_t n)
 }
 #define PUT(h, lit) put(h, "" lit, sizeof(lit) - 1)
 
-static void put_u64(struct head *h, uint64_t v)
+/* "content-length: " v CRLF, made from its end: one copy. */
+static void put_length(struct head *h, uint64_t v)
 {
-    char digits[20], *at = digits + sizeof(digits);
+    static const char name[] = "content-length: ";
+    enum { NAME = sizeof(name) - 1, DIGITS = 20 };
+    char line[NAME + DIGITS + 2], *at = line + sizeof(line);
+    *--at = '\n';
+    *--at = '\r';
     do
         *--at = (char)('0' + v % 10);
     while ((v /= 10) != 0);
-    put(h, at, (size_t)(digits + sizeof(digits) - at));
+    at -= NAME;
+    memcpy(at, name, NAME);
+    put(h, at, (size_t)(line + sizeof(line) - at));
 }
 
 /* A field made or changed by us, or one that came over HTTP/2: checked again, since a CR here would
@@ -74,29 +81,18 @@ static void put_field(struct head *h, const struct header *f)
     PUT(h, "\r\n");
 }
 
-/* Does f stand in raw exactly as it would be written? */
-static inline bool as_written(const struct header *f, struct str raw)
-{
-    uintptr_t name = (uintptr_t)f->name, value = (uintptr_t)f->value, from = (uintptr_t)raw.p;
-    if (value != name + f->name_n + 2 || name < from || value + f->value_n + 2 > from + raw.n)
-        return false;
-    return scan_word(f->value - 2, 2) == scan_word(": ", 2) &&
-           scan_word(f->value + f->value_n, 2) == scan_word("\r\n", 2);
-}
-
 static void put_fields(struct head *h, const struct http_message *m, uint64_t skip)
 {
     const char *run = NULL, *run_end = NULL;
-    for (uint32_t i = 0; i < m->headers.n; i++) {
-        const struct header *f = &m->headers.v[i];
+    for (const struct header *f = m->headers.v, *end = f + m->headers.n; f < end; f++) {
         if (!header_live(f) || (skip >> f->id & 1))
             continue;
-        if (LIKELY(as_written(f, m->raw))) {
+        if (LIKELY(f->flags & HDR_F_LINE)) {
             if (f->name != run_end) {
                 put(h, run, (size_t)(run_end - run));
                 run = f->name;
             }
-            run_end = f->value + f->value_n + 2;
+            run_end = f->name + f->name_n + f->value_n + 4;
             continue;
         }
         put(h, run, (size_t)(run_end - run));
@@ -109,9 +105,7 @@ static void put_fields(struct head *h, const struct http_message *m, uint64_t sk
 static void put_framing(struct head *h, const struct h1_framing *f)
 {
     if (f->how == FRAME_LENGTH) {
-        PUT(h, "content-length: ");
-        put_u64(h, f->length);
-        PUT(h, "\r\n");
+        put_length(h, f->length);
     } else if (f->how == FRAME_CHUNKED) {
         PUT(h, "transfer-encoding: chunked\r\n");
     }

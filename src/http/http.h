@@ -25,13 +25,15 @@ enum http_error {
 const char *http_error_name(enum http_error e); /* "stale" … for logs */
 
 struct http_stream;
+enum { HTTP_SPARE_HEADERS = 64 };
 /* What the user of a stream is told. Order: on_head (client: on_interim* before it), on_data*,
    on_end; on_close last, exactly once, after which s is invalid. on_close(HTTP_OK) comes when both
    directions are complete. No callback runs inside a call the user makes on the same stream, except
    that http_stream_abort silences everything at once. */
 struct http_events {
-    void (*on_head)(struct http_stream *s, struct http_message *m,
-                    bool end); /* m's slices are valid during the call */
+    /* m's slices are valid during the call. m is the user's to change; its fields have room for
+     * HTTP_SPARE_HEADERS more. */
+    void (*on_head)(struct http_stream *s, struct http_message *m, bool end);
     void (*on_interim)(struct http_stream *s,
                        struct http_message *m); /* client side: 1xx but 101 */
     void (*on_data)(struct http_stream *s, const char *p, size_t n);

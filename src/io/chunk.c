@@ -2,21 +2,32 @@
  * only. */
 #include "io/conn_tls.h"
 
+static struct chunk *chunk_add(struct loop *l, struct chunk_queue *q)
+{
+    struct chunk *k = loop_chunk(l);
+    if (!k)
+        return NULL;
+    k->next = NULL;
+    k->from = k->to = 0;
+    if (q->tail)
+        q->tail->next = k;
+    else
+        q->head = k;
+    return q->tail = k;
+}
+
+struct chunk *chunk_room(struct loop *l, struct chunk_queue *q, size_t n)
+{
+    struct chunk *k = q->tail;
+    return k && CHUNK_DATA - k->to >= n ? k : chunk_add(l, q);
+}
+
 bool chunk_append(struct loop *l, struct chunk_queue *q, const char *p, size_t n)
 {
     while (n > 0) {
-        struct chunk *k = q->tail;
-        if (!k || k->to == CHUNK_DATA) {
-            if (!(k = loop_chunk(l)))
-                return false;
-            k->next = NULL;
-            k->from = k->to = 0;
-            if (q->tail)
-                q->tail->next = k;
-            else
-                q->head = k;
-            q->tail = k;
-        }
+        struct chunk *k = chunk_room(l, q, 1);
+        if (!k)
+            return false;
         size_t room = CHUNK_DATA - k->to, m = n < room ? n : room;
         memcpy(k->data + k->to, p, m);
         k->to += (uint32_t)m;

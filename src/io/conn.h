@@ -39,6 +39,7 @@ enum {
     CONN_RECV_MAX = 32768, /* one read; also the most delivered in one on_data */
     CONN_HIGH = 32 * 1024, /* queued output above this: the producer must pause its source */
     CONN_LOW = 8 * 1024,
+    CONN_ROOM_MIN = 1024, /* most heads fit */
     CONN_FLUSH_TIME =
         5, /* seconds conn_close with linger 0 lets a slow reader take what is queued */
 };
@@ -78,8 +79,13 @@ NODISCARD bool conn_connect(struct conn *c, struct loop *l, const union addr *to
    caller: errors come through on_close. Returns true while the queue is at or below CONN_HIGH; on
    false stop producing until on_drain. */
 bool conn_write(struct conn *c, const void *p, size_t n);
-void conn_flush(struct conn *c);          /* now instead of at the end of the turn */
-bool conn_writable(const struct conn *c); /* queue at or below CONN_HIGH */
+/* Room at the end of the queue, for bytes that are made where they leave from: CONN_ROOM_MIN at
+   least; conn_wrote takes the first n > 0 of them, before anything else is done with c. NULL: they
+   would not be sent, the connection ends or has no memory left. */
+NODISCARD char *conn_room(struct conn *c, size_t *ret_n);
+bool conn_wrote(struct conn *c, size_t n); /* as conn_write */
+void conn_flush(struct conn *c);           /* now instead of at the end of the turn */
+bool conn_writable(const struct conn *c);  /* queue at or below CONN_HIGH */
 void conn_read_pause(struct conn *c);
 void conn_read_resume(struct conn *c);
 void conn_shutdown(struct conn *c); /* after the queue: close_notify and FIN; reading goes on */

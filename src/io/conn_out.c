@@ -46,8 +46,15 @@ void conn_send(struct conn *c)
     if (c->tls)
         conn_tls_ops_of(c)->flush(c);
     while (c->out.head && !(c->flags & (CONN_F_BLOCKED | CONN_F_CONNECTING | CONN_F_DEAD))) {
-        int n = queue_iov(c, v, SEND_IOV, &total);
-        ssize_t sent = sys_writev(c->fd, v, n);
+        const struct chunk *k = c->out.head;
+        ssize_t sent;
+        if (LIKELY(!k->next)) {
+            total = k->to - k->from;
+            sent = sys_send(c->fd, k->data + k->from, total);
+        } else {
+            int n = queue_iov(c, v, SEND_IOV, &total);
+            sent = sys_writev(c->fd, v, n);
+        }
         if (sent > 0)
             conn_taken(c, (size_t)sent);
         conn_sent(c, sent, total);
@@ -89,6 +96,44 @@ static size_t conn_direct(struct conn *c, const char *p, size_t n)
     return (size_t)sent - of_queue;
 }
 
+static inline bool below_high(struct conn *c)
+{
+    if (LIKELY(c->out_n <= CONN_HIGH))
+        return true;
+    c->flags |= CONN_F_OVER;
+    return false;
+}
+
+static inline struct chunk_queue *queue_of(struct conn *c)
+{
+    return c->tls ? conn_tls_ops_of(c)->queue(c->tls) : &c->out;
+}
+
+char *conn_room(struct conn *c, size_t *ret_n)
+{
+    struct chunk_queue *q = c->flags & (CONN_F_CLOSING | CONN_F_FIN) ? NULL : queue_of(c);
+    *ret_n = 0;
+    if (!q)
+        return NULL;
+    struct chunk *k = chunk_room(c->loop, q, CONN_ROOM_MIN);
+    if (!k) {
+        conn_fail(c, IO_MEMORY);
+        return NULL;
+    }
+    *ret_n = CHUNK_DATA - k->to;
+    return k->data + k->to;
+}
+
+bool conn_wrote(struct conn *c, size_t n)
+{
+    struct chunk *k = queue_of(c)->tail;
+    CHECK(n > 0 && n <= CHUNK_DATA - k->to); /* an empty chunk could never leave */
+    k->to += (uint32_t)n;
+    c->out_n += (uint32_t)n;
+    conn_mark(c);
+    return below_high(c);
+}
+
 bool conn_write(struct conn *c, const void *p, size_t n)
 {
     const char *at = p;
@@ -108,10 +153,7 @@ bool conn_write(struct conn *c, const void *p, size_t n)
     } else if (n > 0) {
         conn_queue(c, at, n);
     }
-    if (LIKELY(c->out_n <= CONN_HIGH))
-        return true;
-    c->flags |= CONN_F_OVER;
-    return false;
+    return below_high(c);
 }
 
 bool conn_writable(const struct conn *c)

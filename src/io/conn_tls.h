@@ -11,9 +11,10 @@ struct conn_tls_ops {
     void (*start)(struct conn *c); /* connected: a client sends its hello */
     void (*input)(struct conn *c, const char *p, size_t n); /* ciphertext; takes all of it */
     bool (*write)(struct conn *c, const char *p, size_t n); /* plaintext; false: no chunk left */
-    void (*flush)(struct conn *c);        /* what write held back is encrypted now */
-    void (*close_notify)(struct conn *c); /* after flush */
-    bool (*is_open)(const struct tls *t); /* handshake done */
+    struct chunk_queue *(*queue)(struct tls *t); /* plaintext that waits; NULL: there is no use */
+    void (*flush)(struct conn *c);               /* what write held back is encrypted now */
+    void (*close_notify)(struct conn *c);        /* after flush */
+    bool (*is_open)(const struct tls *t);        /* handshake done */
 };
 struct tls_head { /* the beginning of struct tls and of struct tls_ctx */
     const struct conn_tls_ops *ops;
@@ -36,6 +37,8 @@ struct chunk {
     char data[];
 };
 enum { CHUNK_DATA = CHUNK_BYTES - sizeof(struct chunk) };
+/* The last chunk, or a new one, with room for n <= CHUNK_DATA bytes; NULL when memory is out. */
+NODISCARD struct chunk *chunk_room(struct loop *l, struct chunk_queue *q, size_t n);
 NODISCARD bool chunk_append(struct loop *l, struct chunk_queue *q, const char *p, size_t n);
 void chunk_drop(struct loop *l, struct chunk_queue *q);              /* all */
 void chunk_consume(struct loop *l, struct chunk_queue *q, size_t n); /* from the front */

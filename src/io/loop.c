@@ -77,6 +77,7 @@ void loop_free(struct loop *l)
         return;
     LIST_FOR_SAFE(it, tmp, &l->chunks)
     mem_free(it);
+    slab_fini(l);
     if (l->event_fd >= 0)
         close(l->event_fd);
     if (l->epoll >= 0)
@@ -308,12 +309,6 @@ void loop_chunk_free(struct loop *l, void *chunk)
     list_add_head(&l->chunks, c); /* last in, first out: it is warm */
     if (++l->chunks_free > CHUNKS_KEEP && l->trim.deadline == 0)
         timer_set(l, &l->trim, l->now + TRIM_EVERY);
-}
-
-char *loop_scratch(struct loop *l, size_t *ret_n)
-{
-    *ret_n = sizeof l->scratch;
-    return l->scratch;
 }
 
 size_t loop_memory(const struct loop *l)

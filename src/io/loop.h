@@ -62,8 +62,10 @@ void loop_defer(
 enum { CHUNK_BYTES = 16384 };
 NODISCARD void *loop_chunk(struct loop *l);
 void loop_chunk_free(struct loop *l, void *chunk);
-/* Scratch that lives until the caller's function returns to the loop: 64 KiB, one user at a time
- * (for building heads). */
-char *loop_scratch(struct loop *l, size_t *ret_n);
+/* Small objects that come and go with every request; unused ones wait for the next, up to a limit.
+ * Not zeroed. A loop_realloc that fails leaves p as it was. */
+NODISCARD void *loop_alloc(struct loop *l, size_t n);
+NODISCARD void *loop_realloc(struct loop *l, void *p, size_t n);
+void loop_release(struct loop *l, void *p);
 size_t loop_memory(const struct loop *l); /* bytes of chunks in use; any thread may read it */
 void loop_set_memory_limit(struct loop *l, size_t bytes);

@@ -29,6 +29,9 @@ int64_t wheel_wait(const struct loop *l);
 struct tasks {
     struct task *head, **tail;
 };
+enum { SLAB_CLASSES = 64 };
+struct object;
+void slab_fini(struct loop *l); /* slab.c */
 enum { LOOP_EVENTS = 512, LOOP_BUFFER = CONN_RECV_MAX };
 struct loop {
     int epoll, event_fd;
@@ -45,11 +48,12 @@ struct loop {
     _Atomic size_t chunks_used;
     _Atomic(struct task *) posted;
     atomic_bool woken, stop;
+    struct object *slab[SLAB_CLASSES]; /* slab.c */
+    size_t slab_kept;
     struct epoll_event events[LOOP_EVENTS];
     struct wheel wheel;
-    char recv[LOOP_BUFFER];    /* conn.c: what the kernel gave */
-    char plain[LOOP_BUFFER];   /* TLS: what it decrypted to */
-    char scratch[LOOP_BUFFER]; /* loop_scratch */
+    char recv[LOOP_BUFFER];  /* conn.c: what the kernel gave */
+    char plain[LOOP_BUFFER]; /* TLS: what it decrypted to */
 };
 
 /* conn.c, called by the loop */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum sys_call {
@@ -145,10 +146,11 @@ static ssize_t spin_or(ssize_t n, const char *p)
     return n;
 }
 
-static bool fails(enum sys_call call)
+static inline bool fails(enum sys_call call)
 {
-    if (LIKELY(!seams) || !(fault.calls & 1u << call) ||
-        atomic_load_explicit(&fault.left, memory_order_relaxed) == 0)
+    if (LIKELY(!seams))
+        return false;
+    if (!(fault.calls & 1u << call) || atomic_load_explicit(&fault.left, memory_order_relaxed) == 0)
         return false;
     if (atomic_fetch_sub(&fault.left, 1) != 1)
         return false;
@@ -158,33 +160,50 @@ static bool fails(enum sys_call call)
     return true;
 }
 
-static size_t shorten(size_t n)
+static inline size_t shorten(size_t n)
 {
     return UNLIKELY(seams) && short_io && n > short_io ? short_io : n;
+}
+
+/* libc's recv and send are cancellation points: in a process with threads each call costs two
+   locked instructions. No thread of ours is ever cancelled. */
+static ssize_t direct_recv(int fd, void *p, size_t n)
+{
+#ifdef SYS_recvfrom
+    return syscall(SYS_recvfrom, fd, p, n, 0, NULL, NULL);
+#else
+    return recv(fd, p, n, 0);
+#endif
+}
+
+static ssize_t direct_send(int fd, const void *p, size_t n)
+{
+#ifdef SYS_sendto
+    return syscall(SYS_sendto, fd, p, n, MSG_NOSIGNAL, NULL, 0);
+#else
+    return send(fd, p, n, MSG_NOSIGNAL);
+#endif
 }
 
 ssize_t sys_recv(int fd, void *p, size_t n)
 {
     if (fails(RECV))
         return -1;
-    ssize_t got = recv(fd, p, shorten(n), 0);
+    ssize_t got = direct_recv(fd, p, shorten(n));
     return LIKELY(!seams) ? got : spin_or(got, p);
 }
 
 ssize_t sys_send(int fd, const void *p, size_t n)
 {
-    return fails(SEND) ? -1 : send(fd, p, shorten(n), MSG_NOSIGNAL);
+    return fails(SEND) ? -1 : direct_send(fd, p, shorten(n));
 }
 
 ssize_t sys_writev(int fd, const struct iovec *v, int n)
 {
-    if (fails(SEND))
-        return -1;
-    if (UNLIKELY(seams) && short_io)
-        return send(fd, v[0].iov_base, shorten(v[0].iov_len), MSG_NOSIGNAL);
+    if (n == 1 || (UNLIKELY(seams) && short_io))
+        return sys_send(fd, v[0].iov_base, v[0].iov_len);
     struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n };
-    return n == 1 ? send(fd, v[0].iov_base, v[0].iov_len, MSG_NOSIGNAL)
-                  : sendmsg(fd, &m, MSG_NOSIGNAL);
+    return fails(SEND) ? -1 : sendmsg(fd, &m, MSG_NOSIGNAL);
 }
 
 int sys_accept(int fd, union addr *ret_peer)

@@ -102,6 +102,11 @@ static bool tls_write(struct conn *c, const char *p, size_t n)
     return now == n || hold(t, p + now, n - now);
 }
 
+static struct chunk_queue *tls_queue(struct tls *t)
+{
+    return t->failed ? NULL : &t->plain;
+}
+
 static void tls_close_notify(struct conn *c)
 {
     struct tls *t = tls_of(c);
@@ -294,6 +299,7 @@ const struct conn_tls_ops tls_conn_ops = {
     .start = tls_begin,
     .input = tls_input,
     .write = tls_write,
+    .queue = tls_queue,
     .flush = tls_flush,
     .close_notify = tls_close_notify,
     .is_open = tls_is_open,

@@ -2,6 +2,7 @@
 #include "io/addr.h"
 #include "../harness/harness.h"
 #include "codec/cidr.h"
+#include <stdio.h>
 
 static void round_trip(struct str in)
 {
@@ -24,9 +25,17 @@ void unit_addr(void)
     round_trip(STR("[::1]:443"));
     round_trip(STR("[2001:db8::a:b]:8080"));
 
-    CASE("the address alone is printed without its port");
+    CASE("every octet is printed as decimal");
     union addr a;
-    char out[ADDR_TEXT_MAX];
+    char out[ADDR_TEXT_MAX], want[ADDR_TEXT_MAX];
+    for (unsigned v = 0; v < 256; v++) {
+        int n = snprintf(want, sizeof want, "%u.%u.%u.%u:1", v, 255 - v, v / 10, v);
+        EXPECT(addr_parse((struct str){ want, (size_t)n }, &a));
+        EXPECT_STR(((struct str){ out, addr_print_ip(&a, out) }),
+                   ((struct str){ want, (size_t)n - 2 }));
+    }
+
+    CASE("the address alone is printed without its port");
     EXPECT(addr_parse(STR("[::1]:443"), &a));
     EXPECT_STR(((struct str){ out, addr_print_ip(&a, out) }), STR("::1"));
     EXPECT_INT(addr_port(&a), 443);

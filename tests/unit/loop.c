@@ -1,6 +1,7 @@
 /* The loop: watches, deferred and posted work, wake-ups from other threads, chunk memory. */
 #include "io/loop.h"
 #include "../harness/harness.h"
+#include "base/mem.h"
 #include "io/sys.h"
 #include "io/thread.h"
 #include <stdatomic.h>
@@ -151,6 +152,40 @@ static void chunks(void)
     EXPECT_INT(loop_memory(loop), 0);
 }
 
+static void objects(void)
+{
+    CASE("small objects of every size can be written whole, and grow with their bytes");
+    char *v[80] = { 0 };
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        v[i] = loop_alloc(loop, i * 40);
+        EXPECT(v[i] != NULL && (uintptr_t)v[i] % 16 == 0);
+        memset(v[i], (int)i, i * 40);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        v[i] = loop_realloc(loop, v[i], i * 60 + 1);
+        EXPECT(v[i] != NULL);
+        for (size_t k = 0; k < i * 40; k++)
+            EXPECT(v[i][k] == (char)i);
+        v[i][i * 60] = 1;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(v); i++)
+        loop_release(loop, v[i]);
+    loop_release(loop, NULL);
+    char *again = loop_realloc(loop, NULL, 100);
+    EXPECT(again != NULL);
+    memset(again, 0, 100);
+    loop_release(loop, again);
+    CASE("memory that is out is told");
+    EXPECT(loop_alloc(loop, SIZE_MAX) == NULL);
+    again = loop_alloc(loop, 5000);
+    EXPECT(again != NULL);
+    EXPECT(loop_realloc(loop, again, SIZE_MAX) == NULL);
+    mem_fail_nth(1);
+    EXPECT(loop_alloc(loop, 6000) == NULL);
+    mem_fail_nth(0);
+    loop_release(loop, again);
+}
+
 void unit_loop(void);
 void unit_loop(void)
 {
@@ -166,5 +201,6 @@ void unit_loop(void)
     loop_run(loop, on_turn, NULL);
     EXPECT_INT(turns, 3);
     chunks();
+    objects();
     loop_free(loop);
 }
