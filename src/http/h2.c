@@ -34,7 +34,7 @@ void h2_stream_drop(struct h2_stream *st)
     h->queued -= st->out.n - st->out_at;
     list_del(&st->link);
     h->n_streams--;
-    if (h->n_spare < H2_SPARE && st->out.cap <= H2_STREAM_HIGH) {
+    if (h->n_spare < (h->sc ? H2_SPARE : H2_SPARE_CLIENT) && st->out.cap <= H2_STREAM_LOW) {
         buf_clear(&st->out);
         buf_clear(&st->trailer);
         st->link.next = (struct list *)(void *)h->spare;
@@ -100,19 +100,18 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 {
     const struct h2 *h = user;
     uint32_t n = h->n_opened < H2_OPENED ? h->n_opened : H2_OPENED;
-    int32_t oldest = INT32_MAX, newest = 0;
+    int32_t oldest = INT32_MAX;
     if (h->sc && hd->type > NGHTTP2_CONTINUATION)
         h2_abuse_noise((struct h2 *)user, "frames of an unknown type");
-    if (!h->sc || hd->type != NGHTTP2_HEADERS || n == 0)
+    if (!h->sc || hd->type != NGHTTP2_HEADERS || hd->stream_id >= h->newest)
         return 0;
     for (uint32_t i = 0; i < n; i++) {
         if (h->opened[i] == hd->stream_id)
             return 0;
         oldest = h->opened[i] < oldest ? h->opened[i] : oldest;
-        newest = h->opened[i] > newest ? h->opened[i] : newest;
     }
     bool known_past = h->n_opened > H2_OPENED && hd->stream_id < oldest;
-    if (hd->stream_id < newest && !known_past)
+    if (!known_past)
         nghttp2_session_terminate_session(ng, NGHTTP2_PROTOCOL_ERROR);
     return 0;
 }
@@ -121,16 +120,21 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
 {
     struct h2 *h = user;
     h->in_block = true;
+    h->block = NULL;
     h2_head_begin(&h->head);
     if (h->sc)
         server_arm(h->sc, h->sc->srv->conf.header);
-    if (f->headers.cat != NGHTTP2_HCAT_REQUEST)
+    if (f->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        h->block = find(h, f->hd.stream_id);
         return 0;
+    }
     struct h2_stream *st = h2_stream_new(h, f->hd.stream_id);
     if (!st)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    h->block = st;
     nghttp2_session_set_stream_user_data(ng, f->hd.stream_id, st);
     h->opened[h->n_opened++ % H2_OPENED] = f->hd.stream_id;
+    h->newest = f->hd.stream_id > h->newest ? f->hd.stream_id : h->newest;
     h2_abuse_useful(h);
     return 0;
 }
@@ -139,9 +143,9 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
     struct h2 *h = user;
-    struct h2_stream *st = find(h, f->hd.stream_id);
+    struct h2_stream *st = h->block;
     bool large = false;
-    (void)ng, (void)flags;
+    (void)ng, (void)flags, (void)f;
     if (!st)
         return 0;
     if (!h2_head_add(&h->head, h->head_limit + 32 * h->header_limit,
@@ -168,9 +172,10 @@ void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why)
 
 static void on_block_end(struct h2 *h, const nghttp2_frame *f)
 {
-    struct h2_stream *st = find(h, f->hd.stream_id);
+    struct h2_stream *st = h->block;
     bool end = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
     h->in_block = false;
+    h->block = NULL;
     if (h->sc)
         h2_server_block_end(h);
     if (!st)
@@ -296,6 +301,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     struct h2_stream *st = find(h, id);
     if (!st)
         return 0;
+    if (h->block == st)
+        h->block = NULL;
     nghttp2_session_set_stream_user_data(ng, id, NULL);
     if (st->unconsumed && h->sc)
         nghttp2_session_consume_connection(ng, st->unconsumed);
@@ -506,8 +513,9 @@ bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32
     }
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_max_outbound_ack(opt, 500);
-    int r = server ? nghttp2_session_server_new2(&h->ng, cb, h, opt)
-                   : nghttp2_session_client_new2(&h->ng, cb, h, opt);
+    nghttp2_mem mem = h2_memory(c->loop); /* copied */
+    int r = server ? nghttp2_session_server_new3(&h->ng, cb, h, opt, &mem)
+                   : nghttp2_session_client_new3(&h->ng, cb, h, opt, &mem);
     nghttp2_option_del(opt);
     nghttp2_session_callbacks_del(cb);
     if (r != 0)
@@ -559,9 +567,8 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
     if (conn_closing(h->c))
         return;
     CHECK(!st->sent_head && m->status != 101);
-    struct http_message out = *m;
-    out.tls = h->c->tls != NULL; /* :scheme is this connection's */
-    size_t n = h2_head_nv(&out, h->cl != NULL, length, nv, ARRAY_LEN(nv));
+    const char *scheme = !h->cl ? NULL : h->c->tls ? "https" : "http"; /* this connection's */
+    size_t n = h2_head_nv(m, scheme, length, nv, ARRAY_LEN(nv));
     st->sent_head = true;
     st->ended = end;
     if (m->body == BODY_LENGTH) {
@@ -590,7 +597,7 @@ static void op_interim(struct http_stream *s, const struct http_message *m)
     char length[24];
     if (conn_closing(st->h->c) || st->sent_head)
         return;
-    size_t n = h2_head_nv(m, false, length, nv, ARRAY_LEN(nv));
+    size_t n = h2_head_nv(m, NULL, length, nv, ARRAY_LEN(nv));
     (void)nghttp2_submit_headers(st->h->ng, NGHTTP2_FLAG_NONE, st->id, NULL, nv, n, NULL);
     h2_wake(st->h);
 }

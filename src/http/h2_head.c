@@ -28,17 +28,22 @@ void h2_head_fini(struct h2_head *hd)
 
 static struct str *pseudo(struct h2_head *hd, struct str name)
 {
-    if (str_eq(name, STR(":method")))
-        return &hd->method;
-    if (str_eq(name, STR(":scheme")))
-        return &hd->scheme;
-    if (str_eq(name, STR(":authority")))
-        return &hd->authority;
-    if (str_eq(name, STR(":path")))
-        return &hd->path;
-    if (str_eq(name, STR(":status")))
-        return &hd->status;
-    return str_eq(name, STR(":protocol")) ? &hd->protocol : NULL;
+    switch (name.n) {
+    case 5:
+        return str_eq(name, STR(":path")) ? &hd->path : NULL;
+    case 7:
+        if (str_eq(name, STR(":method")))
+            return &hd->method;
+        if (str_eq(name, STR(":scheme")))
+            return &hd->scheme;
+        return str_eq(name, STR(":status")) ? &hd->status : NULL;
+    case 9:
+        return str_eq(name, STR(":protocol")) ? &hd->protocol : NULL;
+    case 10:
+        return str_eq(name, STR(":authority")) ? &hd->authority : NULL;
+    default:
+        return NULL;
+    }
 }
 
 static bool grow(struct h2_head *hd)
@@ -67,8 +72,12 @@ bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str
     if (*ret_large)
         return hd->total <= H2_HEAD_TOTAL;
     size_t at = hd->bytes.n;
-    if (!buf_str(&hd->bytes, name) || !buf_str(&hd->bytes, value))
+    char *to = buf_room(&hd->bytes, name.n + value.n);
+    if (!to)
         return false;
+    memcpy(to, name.p, name.n);
+    memcpy(to + name.n, value.p, value.n);
+    hd->bytes.n += name.n + value.n;
     struct str *p = name.n && name.p[0] == ':' ? pseudo(hd, name) : NULL;
     if (p) {
         *p = (struct str){ offset(at + name.n), value.n };
@@ -95,9 +104,14 @@ static void resolve_all(struct h2_head *hd)
                          &hd->path,   &hd->status, &hd->protocol };
     for (size_t i = 0; i < ARRAY_LEN(ps); i++)
         ps[i]->p = resolve(hd, ps[i]->p);
-    for (uint32_t i = 0; i < hd->n; i++) {
-        hd->v[i].name = resolve(hd, hd->v[i].name);
-        hd->v[i].value = resolve(hd, hd->v[i].value);
+    /* nghttp2 has seen to names and values; that nothing in the block can end a line of HTTP/1 we
+     * see to ourselves (T7). */
+    struct str all = buf_view(&hd->bytes);
+    uint8_t checked = header_value_valid(all) ? HDR_F_CHECKED : 0;
+    for (struct header *h = hd->v, *end = h + hd->n; h < end; h++) {
+        h->name = all.p + ((uintptr_t)h->name - 1);
+        h->value = all.p + ((uintptr_t)h->value - 1);
+        h->flags |= checked;
     }
 }
 
@@ -189,6 +203,7 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
     resolve_all(hd);
     *m = (struct http_message){ .version = HTTP_2,
                                 .keep_alive = true,
+                                .raw = buf_view(&hd->bytes),
                                 .headers = { hd->v, hd->n, hd->n } };
     m->method_text = hd->method;
     m->method = (uint8_t)http_method_of(hd->method);
@@ -219,10 +234,13 @@ const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t
                              bool end)
 {
     uint64_t status;
+    while (hd->cap < hd->n + HTTP_SPARE_HEADERS)
+        if (!grow(hd))
+            return "out of memory";
     resolve_all(hd);
     *m = (struct http_message){ .version = HTTP_2,
                                 .keep_alive = true,
-                                .headers = { hd->v, hd->n, hd->n } };
+                                .headers = { hd->v, hd->n, hd->cap } };
     if (hd->status.n != 3 || !str_to_u64(hd->status, &status) || status < 100)
         return "malformed :status";
     m->status = (uint16_t)status;
@@ -258,14 +276,13 @@ static size_t put_length(uint64_t v, char out[24])
     return n;
 }
 
-size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv,
+size_t h2_head_nv(const struct http_message *m, const char *scheme, char length[24], nghttp2_nv *nv,
                   size_t cap)
 {
-    static const struct str schemes[] = { STR_INIT("http"), STR_INIT("https") };
     size_t n = 0;
-    if (request) {
+    if (scheme) {
         nv[n++] = nv_of(STR(":method"), m->method_text);
-        nv[n++] = nv_of(STR(":scheme"), schemes[m->tls]);
+        nv[n++] = nv_of(STR(":scheme"), str_from(scheme));
         nv[n++] = nv_of(STR(":authority"), m->authority);
         nv[n++] = nv_of(STR(":path"), m->target);
     } else {
@@ -280,11 +297,12 @@ size_t h2_head_nv(const struct http_message *m, bool request, char length[24], n
         if (!header_live(h) || (never >> h->id & 1) ||
             (h->id == HDR_CONTENT_LENGTH && m->body != BODY_NONE))
             continue;
-        if (!header_name_valid(header_name(h)) || !header_value_valid(header_value(h)))
+        if (!(h->flags & (HDR_F_CHECKED | HDR_F_LINE)) &&
+            (!header_name_valid(header_name(h)) || !header_value_valid(header_value(h))))
             continue; /* never let an edit become a second field (T7) */
         nv[n++] = nv_of(header_name(h), header_value(h));
     }
-    if (m->te_trailers && request)
+    if (m->te_trailers && scheme)
         nv[n++] = nv_of(STR("te"), STR("trailers"));
     if (m->body == BODY_LENGTH) {
         size_t digits = put_length(m->length, length);

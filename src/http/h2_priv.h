@@ -18,8 +18,9 @@ enum {
     H2_HEAD_TOTAL =
         256 *
         1024, /* header bytes of one head, decoded, before the connection is given up as abuse */
-    H2_USEFUL_DATA = 256, /* bytes of a DATA frame that are worth the frame */
-    H2_SPARE = 16,
+    H2_USEFUL_DATA = 256,  /* bytes of a DATA frame that are worth the frame */
+    H2_SPARE = 16,         /* unused streams a connection keeps */
+    H2_SPARE_CLIENT = 128, /* ... to an upstream: there are few of those, and busy ones */
     H2_OPENED = 32,
 };
 struct h2_budget { /* a bucket of tokens: what a peer may do without asking for anything */
@@ -78,8 +79,10 @@ struct h2 {
     int64_t goaway_at;         /* when the last word is due, once going: monotonic ns */
     int32_t opened[H2_OPENED]; /* a ring of the ids last opened, to know one that was passed over */
     uint32_t n_opened;
-    bool in_block; /* a header block has begun and not ended */
-    bool going;    /* GOAWAY sent */
+    int32_t newest;          /* highest id a peer has opened */
+    struct h2_stream *block; /* whose header block is being received; NULL: nobody wants it */
+    bool in_block;           /* a header block has begun and not ended */
+    bool going;              /* GOAWAY sent */
     bool abused;
 };
 
@@ -102,6 +105,8 @@ void h2_abuse_reset(struct h2 *h, const char *what);   /* a stream ended without
 void h2_abuse_noise(struct h2 *h, const char *what);   /* a frame that is fine beside useful ones */
 void h2_abuse_useful(struct h2 *h);
 
+nghttp2_mem h2_memory(struct loop *l); /* h2_memory.c */
+
 /* h2_head.c: heads in and out */
 bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str value,
                  bool *ret_large);
@@ -112,7 +117,8 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
 const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method,
                              bool end);
 void h2_head_trailers(struct h2_head *hd, struct headers *ret);
-size_t h2_head_nv(const struct http_message *m, bool request, char length[24], nghttp2_nv *nv,
+/* scheme: of a request; NULL: m is a response. */
+size_t h2_head_nv(const struct http_message *m, const char *scheme, char length[24], nghttp2_nv *nv,
                   size_t cap);
 
 /* implemented by h2_server.c and h2_client.c */
