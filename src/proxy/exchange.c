@@ -32,6 +32,7 @@ static struct exchange *exchange_new(struct worker_listener *l, struct http_stre
     x->t_start = x->last_activity = loop_now(l->w->loop);
     x->policy = l->conf->policy_set;
     x->client = *http_stream_peer(s);
+    x->match.action = NULL;
     x->avoid = SIZE_MAX;
     list_init(&x->wait);
     timer_init(&x->timer, on_timer);
@@ -85,15 +86,15 @@ static bool normalise(struct exchange *x, const char **ret_why)
     struct str target;
     switch (path_normalise(x->req.target, out, x->req.target.n, &target, ret_why)) {
     case PATH_SAME:
-        break;
+        return true;
     case PATH_CHANGED:
         x->req.target = target;
-        break;
+        message_split_target(&x->req);
+        return true;
     case PATH_BAD:
         return false;
     }
-    message_split_target(&x->req);
-    return true;
+    return false;
 }
 
 static void note_tls(struct exchange *x)
@@ -219,8 +220,7 @@ void exchange_reject(struct worker_listener *l, struct http_stream *s, struct ht
     if (!x)
         return;
     x->req_ended = true;
-    x->req.method = METHOD_OTHER;
-    x->req.version = m ? m->version : HTTP_11;
+    x->req = (struct http_message){ .method = METHOD_OTHER, .version = m ? m->version : HTTP_11 };
     if (m) {
         x->req.method = m->method;
         x->req.method_text = arena_try_str(&x->arena, str_sub(m->method_text, 0, 32));

@@ -47,11 +47,9 @@ struct exchange {
     struct world_pin *pin;    /* the world this request started in */
     struct http_stream *down; /* NULL once gone */
     struct http_stream *up;   /* NULL before and between tries */
-    struct http_message req;  /* owned by arena */
     struct str host;          /* without port, lower case */
     const struct policy_set *policy;
     const struct backend *backend; /* NULL: no upstream */
-    struct route_match match;      /* match.action NULL: no route */
 
     /* the try under way */
     struct cluster_view *view;
@@ -100,6 +98,9 @@ struct exchange {
         peer_subject; /* for the log: kept because the connection can end first */
     /* From here on nothing is cleared for a new request: each is set, or counted, before it is
      * read. */
+    struct exchange *next_spare;                           /* while unused */
+    struct http_message req;                               /* owned by arena */
+    struct route_match match;                              /* match.action NULL: no route */
     struct header resp_headers[EXCHANGE_RESPONSE_HEADERS]; /* from exchange_response_header */
     void *filter_state[EXCHANGE_FILTERS_MAX];
     union addr client;
@@ -152,5 +153,4 @@ bool exchange_may_forward(struct exchange *x); /* counts Max-Forwards of OPTIONS
 void exchange_identify(
     struct exchange *x); /* client address, trust, request id, strip identity headers */
 void exchange_apply_edits(struct exchange *x, struct http_message *m, bool response);
-struct str exchange_peer_text(struct exchange *x); /* the peer's IP, whoever it speaks for */
-struct str worker_date(struct worker *w);          /* IMF-fixdate of now, made once a second */
+struct str worker_date(struct worker *w); /* IMF-fixdate of now, made once a second */

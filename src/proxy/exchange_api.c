@@ -17,25 +17,10 @@ const union addr *exchange_client(const struct exchange *x)
     return &x->client;
 }
 
-static struct str ip_text(struct exchange *x, const union addr *a)
-{
-    char text[ADDR_TEXT_MAX];
-    size_t n = addr_print_ip(a, text);
-    char *p = arena_try_bytes(&x->arena, n);
-    if (!p)
-        return STR("");
-    memcpy(p, text, n);
-    return (struct str){ p, n };
-}
-
 struct str exchange_client_text(struct exchange *x)
 {
-    return ip_text(x, &x->client);
-}
-
-struct str exchange_peer_text(struct exchange *x)
-{
-    return ip_text(x, x->down ? http_stream_peer(x->down) : &x->client);
+    char text[ADDR_TEXT_MAX];
+    return arena_try_str(&x->arena, (struct str){ text, addr_print_ip(&x->client, text) });
 }
 
 struct str exchange_route_name(const struct exchange *x)

@@ -68,27 +68,72 @@ void exchange_identify(struct exchange *x)
     }
 }
 
-static bool set_forwarded(struct exchange *x)
+/* A field of our own on its way into the request. */
+struct own_field {
+    enum header_id id;
+    struct str value;
+};
+enum { OWN_FIELDS = 5 };
+
+/* Made lines one after the other, so that for a writer they are one run. */
+static bool add_lines(struct exchange *x, const struct own_field *v, size_t n)
 {
-    struct headers *h = &x->req.headers;
-    struct str peer = exchange_peer_text(x);
-    /* Such a field is live only when a trusted proxy or a filter set it. Proxies that append a line
-     * of their own make several; together they are one list (RFC 9110 section 5.3). */
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += header_line_n(v[i].id, v[i].value);
+    char *at = arena_try_bytes(&x->arena, bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (!headers_add_line(&x->req.headers, v[i].id, v[i].value, at))
+            return false;
+        at += header_line_n(v[i].id, v[i].value);
+    }
+    return true;
+}
+
+/* What the request itself says of X-Forwarded-*: live only when a trusted proxy or a filter set it.
+   Proxies that append a line of their own make several; together they are one list (RFC 9110
+   section 5.3), to which the peer is added. */
+static bool join_forwarded(struct exchange *x, struct str *peer, bool *ret_proto, bool *ret_host)
+{
+    const struct headers *h = &x->req.headers;
+    *ret_proto = *ret_host = false;
     for (uint32_t i = h->n; i-- > 0;) {
         struct header *f = &h->v[i];
-        if (f->id != HDR_X_FORWARDED_FOR || !header_live(f))
+        if (!header_live(f))
             continue;
-        peer = arena_try_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(f)), STR_FMT(peer));
+        *ret_proto |= f->id == HDR_X_FORWARDED_PROTO;
+        *ret_host |= f->id == HDR_X_FORWARDED_HOST;
+        if (f->id != HDR_X_FORWARDED_FOR)
+            continue;
+        *peer = arena_try_fmt(&x->arena, "%.*s, %.*s", STR_FMT(header_value(f)), STR_FMT(*peer));
         f->flags |= HDR_F_REMOVED;
+        if (!peer->p)
+            return false;
     }
-    if (!peer.p || !headers_add_own(h, HDR_X_FORWARDED_FOR, peer))
+    return true;
+}
+
+static bool add_own_fields(struct exchange *x)
+{
+    char text[ADDR_TEXT_MAX];
+    struct str peer = { text, addr_print_ip(http_stream_peer(x->down), text) };
+    struct own_field v[OWN_FIELDS];
+    size_t n = 0;
+    bool proto, host;
+    if (!join_forwarded(x, &peer, &proto, &host))
         return false;
-    if (!headers_find_id(h, HDR_X_FORWARDED_PROTO) &&
-        !headers_add_own(h, HDR_X_FORWARDED_PROTO, x->req.tls ? STR("https") : STR("http")))
-        return false;
-    /* set_host has checked the authority */
-    return !x->req.authority.n || headers_find_id(h, HDR_X_FORWARDED_HOST) ||
-           headers_add_own(h, HDR_X_FORWARDED_HOST, x->req.authority);
+    v[n++] = (struct own_field){ HDR_X_FORWARDED_FOR, peer };
+    if (!proto)
+        v[n++] =
+            (struct own_field){ HDR_X_FORWARDED_PROTO, x->req.tls ? STR("https") : STR("http") };
+    if (!host && x->req.authority.n) /* set_host has checked it */
+        v[n++] = (struct own_field){ HDR_X_FORWARDED_HOST, x->req.authority };
+    if (x->request_id.n)
+        v[n++] = (struct own_field){ HDR_X_REQUEST_ID, x->request_id };
+    v[n++] = (struct own_field){ HDR_VIA, x->req.version == HTTP_2    ? STR("2 weir")
+                                          : x->req.version == HTTP_10 ? STR("1.0 weir")
+                                                                      : STR("1.1 weir") };
+    return add_lines(x, v, n);
 }
 
 /* RFC 9110 section 7.6.2; TRACE, the other method it is for, is not offered. */
@@ -121,15 +166,7 @@ static bool rewrite(struct exchange *x)
 
 bool exchange_prepare_request(struct exchange *x)
 {
-    struct headers *h = &x->req.headers;
-    if (!set_forwarded(x))
-        return false;
-    if (x->request_id.n && !headers_add_own(h, HDR_X_REQUEST_ID, x->request_id))
-        return false;
-    if (!headers_add_own(h, HDR_VIA,
-                         x->req.version == HTTP_2    ? STR("2 weir")
-                         : x->req.version == HTTP_10 ? STR("1.0 weir")
-                                                     : STR("1.1 weir")))
+    if (!add_own_fields(x))
         return false;
     if (!rewrite(x))
         return false;

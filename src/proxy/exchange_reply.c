@@ -4,10 +4,9 @@
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 
-enum {
-    REPLY_HEADERS_MAX = H1_MAX_HEADERS + EXCHANGE_RESPONSE_HEADERS + 40,
-    GRPC_PREFIX_STATUSES = 8
-};
+/* Of our own answers: what is written here, and the same room for filters and edits that an
+ * upstream's answer has. */
+enum { REPLY_HEADERS_MAX = 16 + HTTP_SPARE_HEADERS };
 
 /* https://grpc.io: mapping of HTTP status to gRPC status; 429 and 504 as callers expect of a proxy
  * that sheds and times out. */
@@ -27,6 +26,11 @@ static const char *grpc_status(uint16_t http)
 static bool add(struct http_message *m, struct str name, struct str value)
 {
     return headers_add(&m->headers, name, value);
+}
+
+static bool add_own(struct http_message *m, enum header_id id, struct str value)
+{
+    return headers_add_own(&m->headers, id, value);
 }
 
 /* Response filters in reverse order, then the route's edits. A filter may replace the response by
@@ -49,33 +53,28 @@ static bool run_response_filters(struct exchange *x, struct http_message *m)
 
 void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
 {
-    struct header hv[REPLY_HEADERS_MAX];
-    struct http_message out = *m;
-    out.close_after = x->close_after;
-    out.headers = (struct headers){ .v = hv, .n = 0, .cap = REPLY_HEADERS_MAX };
     bool dated = false;
-    for (uint32_t i = 0; i < m->headers.n; i++) {
-        const struct header *h = &m->headers.v[i];
-        if (!header_live(h) || h->id == HDR_X_REQUEST_ID)
-            continue;
-        dated |= h->id == HDR_DATE;
-        hv[out.headers.n++] = *h;
+    m->close_after = x->close_after;
+    for (struct header *h = m->headers.v, *stop = h + m->headers.n; h < stop; h++) {
+        if (h->id == HDR_X_REQUEST_ID)
+            h->flags |= HDR_F_REMOVED;
+        dated |= h->id == HDR_DATE && header_live(h);
     }
     uint8_t ran = x->filter_at;
-    bool kept = run_response_filters(x, &out);
+    bool kept = run_response_filters(x, m);
     x->filter_at = ran; /* on_done is owed to all that ran */
     if (!kept)
         return;
-    exchange_apply_edits(x, &out, true);
+    exchange_apply_edits(x, m, true);
     if (!dated)
-        (void)add(&out, STR("date"), worker_date(x->w));
+        (void)add_own(m, HDR_DATE, worker_date(x->w));
     if (x->request_id.n)
-        (void)add(&out, STR("x-request-id"), x->request_id);
+        (void)add_own(m, HDR_X_REQUEST_ID, x->request_id);
     for (uint8_t i = 0; i < x->n_resp_headers; i++)
-        (void)add(&out, header_name(&x->resp_headers[i]), header_value(&x->resp_headers[i]));
+        (void)add(m, header_name(&x->resp_headers[i]), header_value(&x->resp_headers[i]));
     x->status = m->status;
     x->resp_started = true;
-    http_send_head(x->down, &out, end);
+    http_send_head(x->down, m, end);
 }
 
 /* Sends a whole response of ours. */
@@ -122,7 +121,7 @@ static void add_proxy_status(struct exchange *x, struct http_message *m)
 
 static void grpc_reply(struct exchange *x, const struct reply *r)
 {
-    struct header hv[8];
+    struct header hv[REPLY_HEADERS_MAX];
     struct http_message m = { .status = 200,
                               .headers = { .v = hv, .cap = ARRAY_LEN(hv) },
                               .body = BODY_NONE,
@@ -152,7 +151,7 @@ void exchange_problem(struct exchange *x, const struct reply *r)
     buf_str(&b, STR(",\"request_id\":"));
     json_escape(x->request_id, &b);
     buf_str(&b, STR("}\n"));
-    struct header hv[12];
+    struct header hv[REPLY_HEADERS_MAX];
     struct http_message m = { .status = r->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("content-type"), STR("application/problem+json"));
     (void)add(&m, STR("server"), STR("weir"));
@@ -225,7 +224,7 @@ void exchange_redirect(struct exchange *x)
                       &(struct reply){ 503, "overloaded", STR("No memory for this request.") });
         return;
     }
-    struct header hv[8];
+    struct header hv[REPLY_HEADERS_MAX];
     struct http_message m = { .status = a->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("location"), location);
     (void)add(&m, STR("server"), STR("weir"));
@@ -234,7 +233,7 @@ void exchange_redirect(struct exchange *x)
 
 void exchange_options_reply(struct exchange *x)
 {
-    struct header hv[8];
+    struct header hv[REPLY_HEADERS_MAX];
     struct http_message m = { .status = 200, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     (void)add(&m, STR("allow"), STR(EXCHANGE_METHODS));
     (void)add(&m, STR("server"), STR("weir"));
@@ -244,7 +243,7 @@ void exchange_options_reply(struct exchange *x)
 void exchange_fixed_reply(struct exchange *x)
 {
     const struct action *a = x->match.action;
-    struct header hv[8];
+    struct header hv[REPLY_HEADERS_MAX];
     struct http_message m = { .status = a->status, .headers = { .v = hv, .cap = ARRAY_LEN(hv) } };
     if (a->body.n)
         (void)add(&m, STR("content-type"),

@@ -29,23 +29,41 @@ void pin_unref(struct worker *w, struct world_pin *p)
 
 struct exchange *worker_exchange(struct worker *w)
 {
-    struct exchange *x = w->n_spare ? w->spare[--w->n_spare] : mem_alloc(sizeof(*x));
-    if (x)
-        memset(x, 0, offsetof(struct exchange, resp_headers));
+    struct exchange *x = w->spare;
+    if (LIKELY(x != NULL)) {
+        w->spare = x->next_spare;
+        if (--w->n_spare < w->spare_low)
+            w->spare_low = w->n_spare;
+    } else if (!(x = mem_alloc(sizeof(*x)))) {
+        return NULL;
+    }
+    memset(x, 0, offsetof(struct exchange, next_spare));
     return x;
 }
 
 void worker_exchange_free(struct worker *w, struct exchange *x)
 {
-    if (w->n_spare < EXCHANGE_SPARE)
-        w->spare[w->n_spare++] = x;
-    else
+    x->next_spare = w->spare;
+    w->spare = x;
+    w->n_spare++;
+}
+
+/* Those that nobody needed since the last call go back to the heap, but for a few. */
+static void trim_spares(struct worker *w, uint32_t keep)
+{
+    uint32_t n = w->spare_low < w->n_spare ? w->spare_low : w->n_spare;
+    for (; n > keep; n--) {
+        struct exchange *x = w->spare;
+        w->spare = x->next_spare;
+        w->n_spare--;
         mem_free(x);
+    }
+    w->spare_low = w->n_spare;
 }
 
 bool worker_overloaded(const struct worker *w)
 {
-    return loop_memory(w->loop) > w->p->conf.memory_limit / w->p->n_workers;
+    return loop_memory(w->loop) > w->memory_limit;
 }
 
 /* RFC 9110 section 5.6.7; the text is good for the second it was made in. */
@@ -169,6 +187,7 @@ static void on_tick(struct timer *t)
     struct worker *w = CONTAINER_OF(t, struct worker, tick);
     int64_t now = loop_now(w->loop);
     pool_tick(w);
+    trim_spares(w, EXCHANGE_SPARE);
     tick_listeners(w, now);
     if (w->draining && list_empty(&w->listeners) && w->active == 0) {
         w->stopped = true;
@@ -218,6 +237,7 @@ bool worker_start(struct worker *w, struct proxy *p, unsigned id)
 {
     w->p = p;
     w->id = id;
+    w->memory_limit = p->conf.memory_limit / p->n_workers;
     w->adopt.fn = adopt;
     list_init(&w->listeners);
     list_init(&w->pins);
@@ -253,8 +273,8 @@ void worker_fini(struct worker *w)
         world_unref(p->world);
         mem_free(p);
     }
-    while (w->n_spare)
-        mem_free(w->spare[--w->n_spare]);
+    w->spare_low = w->n_spare;
+    trim_spares(w, 0);
     mem_free(w->series);
     log_buffer_free(w->log);
     if (w->loop)

@@ -42,7 +42,7 @@ struct series_slot {
     uint32_t code;
     struct metric_series *series;
 };
-enum { SERIES_CACHE = 1024, EXCHANGE_SPARE = 64 };
+enum { SERIES_CACHE = 1024, EXCHANGE_SPARE = 16 };
 struct worker {
     struct proxy *p;
     unsigned id;
@@ -51,12 +51,13 @@ struct worker {
     struct list listeners;
     struct list pins;
     struct world_pin *current;
-    struct map pools; /* key → struct pool */
-    struct map views; /* cluster name → struct cluster_view */
-    struct exchange *spare[EXCHANGE_SPARE];
-    uint32_t n_spare;
-    uint32_t active; /* exchanges and raw connections */
+    struct map pools;            /* key → struct pool */
+    struct map views;            /* cluster name → struct cluster_view */
+    struct exchange *spare;      /* unused ones, the last used first */
+    uint32_t n_spare, spare_low; /* low: fewest since the last tick */
+    uint32_t active;             /* exchanges and raw connections */
     struct log_buffer *log;
+    size_t memory_limit;        /* this worker's share; over it, requests are shed */
     struct series_slot *series; /* SERIES_CACHE entries, cleared at every swap */
     struct task adopt;
     struct timer tick;        /* once a second: pools, drain deadlines */
