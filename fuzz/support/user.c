@@ -181,7 +181,8 @@ static void on_close(struct http_stream *s, enum http_error e, const char *why)
 {
     struct user_stream *st = of(s);
     CHECK(why && (e != HTTP_OK || (st->sent_end && (st->got_end || !st->client))));
-    note(e == HTTP_OK ? 'c' : 'f', STR(""));
+    /* A body that breaks after its answer may come before the end of the exchange or after it. */
+    note(e == HTTP_OK || (st->sent_end && !st->client) ? 'c' : 'f', STR(""));
     st->s = NULL;
 }
 
@@ -311,7 +312,8 @@ static void on_open(struct http_client *c)
 
 static void on_idle(struct http_client *c)
 {
-    CHECK(current->opened && !current->gone && c->streams <= c->max_streams);
+    (void)c; /* may be over its limit: the peer may lower that at any time */
+    CHECK(current->opened && !current->gone);
 }
 
 static void on_client_end(struct http_client *c, bool gone, enum http_error e, const char *why)

@@ -154,14 +154,20 @@ void log_writer_free(struct log_writer *w)
     mem_free(w);
 }
 
+/* Pipes, sockets and terminals have a reader that can be slow. */
+static bool never_blocks(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !isatty(fd);
+}
+
 /* ENXIO for a pipe that nobody reads, instead of waiting for a reader. Its own writes may wait. */
 static int file_open(const char *name, bool *ret_regular)
 {
-    struct stat st;
     int fd = sys_open(name, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0640);
     if (fd < 0)
         return -1;
-    *ret_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    *ret_regular = never_blocks(fd);
     (void)fcntl(fd, F_SETFL, O_APPEND);
     return fd;
 }
@@ -194,8 +200,7 @@ struct log_file *log_writer_file(struct log_writer *w, struct str path, struct e
     char *name = mem_need(path.n + 1);
     if (path.n)
         memcpy(name, path.p, path.n);
-    struct stat st;
-    bool regular = fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    bool regular = never_blocks(STDOUT_FILENO);
     int fd = path.n ? file_open(name, &regular) : STDOUT_FILENO;
     struct log_file *f = fd >= 0 ? file_slot(w) : NULL;
     if (!f) {

@@ -203,7 +203,7 @@ static void on_turn(void *arg)
     atomic_store_explicit(&w->turns, atomic_load_explicit(&w->turns, memory_order_relaxed) + 1,
                           memory_order_release);
     log_buffer_turn(w->log);
-    if (UNLIKELY(atomic_load_explicit(&w->p->drain_requested, memory_order_relaxed)) &&
+    if (UNLIKELY(atomic_load_explicit(&w->p->drain_requested, memory_order_acquire)) &&
         !w->draining) {
         begin_drain(w);
         timer_set(w->loop, &w->tick, loop_now(w->loop) + 1);

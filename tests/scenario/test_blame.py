@@ -1,8 +1,9 @@
 """Whose fault a failure is: endpoints are not ejected, and services not named, for what clients do; everything that fails is counted."""
+import random
 import socket
 
 from h2peers import H2Client
-from peers import Closed, client_context, reply
+from peers import Closed, H1Client, client_context, reply
 from weirlib import gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 
@@ -122,3 +123,53 @@ def test_tcp_connections_say_who_failed(env):
         s.close()
         row = w.wait_access(listener="edge/" + name)[0]
         same((row["failed"], row["why"]), (failed, why), name)
+
+
+def test_aborts_give_everything_back(env):
+    """Clients and services that break off at any point: afterwards no request is counted as running, waiting or tried again."""
+    def handler(x):
+        kind = len(up.requests) % 7
+        if kind == 0:
+            x.reset()
+        if kind == 1:
+            x.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+            return None
+        if kind == 2:
+            x.sock.recv(1)
+        return reply(503 if kind == 3 else 200, "x" * 50000)
+
+    up = env.upstream(handler)
+    w = env.weir(simple(up, more=[policy("p", {"service": "shop"}, retry={"attempts": 2, "on": ["5xx", "timeout"], "backoffBase": "5ms"},
+                                         timeout={"perTry": "100ms", "request": "300ms"}, breaker={"maxConnections": 4, "maxPending": 6, "maxRequests": 12},
+                                         health={"passive": {"consecutive": 0}})]))
+    address = w.addr()
+
+    def one(seed):
+        rnd = random.Random(seed)
+        for _ in range(25):
+            try:
+                c = H2Client(address) if rnd.random() < 0.3 else H1Client(address)
+                if isinstance(c, H2Client):
+                    c.start("GET", "/")
+                    if rnd.random() < 0.5:
+                        c.ask("GET", "/")
+                elif rnd.random() < 0.5:
+                    c.request("POST", "/", body=b"x" * 5000)
+                else:
+                    c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 100000\r\n\r\n" + "x" * rnd.randint(0, 100000))
+                if isinstance(c, H1Client) and rnd.random() < 0.5:
+                    c.response("POST")
+                c.reset() if isinstance(c, H1Client) and rnd.random() < 0.5 else c.close()
+            except (OSError, Closed, AssertionError):
+                pass  # what a client sees is not the question here
+
+    for t in [env.thread(one, seed) for seed in range(8)]:
+        t.result(120)
+
+    def counts():
+        s = w.service()
+        return (w.status()["connections"], s["activeRequests"], s["pendingRequests"], s["endpoints"][0]["activeRequests"])
+    until(lambda: counts() == (0, 0, 0, 0), counts)
+    up.drop_connections()
+    until(lambda: w.service()["connections"] == 0, w.service)
+    up.errors.clear()

@@ -1,10 +1,15 @@
 """Configuration changes under traffic: nothing half-applied, nothing lost; drain and signals."""
 import os
 import signal
+import socket
 import threading
 
 from h2peers import H2Client, H2Upstream
 from peers import H1Client, client_context, reply
+from test_faults_kinds import switch
+from test_streaming import sse_handler
+from test_tcp import echo
+from test_websocket import KEY
 from weirlib import Authority, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 
@@ -132,6 +137,48 @@ def test_hundred_reloads_under_load(env):
     same(w.status()["generation"], 101)
     rows = w.wait_access(sum(counts))
     same([r for r in rows if r["status"] != 200 or "failed" in r], [])
+
+
+def test_long_streams_outlive_reloads(env):
+    """Events over HTTP/1 and over HTTP/2 with TLS, a WebSocket and a TCP connection: each passes bytes after each of 20 reloads."""
+    pair, n = env.ca().issue("shop.example"), 20
+    go = [threading.Semaphore(0), threading.Semaphore(0)]
+    events = [env.upstream(sse_handler(g, n)) for g in go]
+    tunnel = env.upstream(switch)
+
+    def doc(i):
+        return [gateway(listener("web"), listener("tls", protocol="https", tls={"certificates": [{"secret": "cert"}]}), listener("raw", protocol="tcp")),
+                secret("cert", pair), service("one", events[0]), service("two", events[1]), service("ws", tunnel), service("bytes", env.tcp, protocol="tcp"),
+                route("web", rule("one", path={"prefix": "/one"}), rule("two", path={"prefix": "/two"}), rule("ws"),
+                      attach=[{"gateway": "edge", "listener": "web"}, {"gateway": "edge", "listener": "tls"}]),
+                route("raw", rule("bytes"), attach=[{"gateway": "edge", "listener": "raw"}]), edge_policy(timeout={"request": "%ds" % (60 + i)})]
+
+    env.tcp = env.raw_upstream(echo)
+    w = env.weir(doc(0))
+    one, two, ws = env.client(w.addr("web")), H2Client(w.addr("tls"), tls=client_context(env.ca(), alpn=["h2"])), env.client(w.addr("web"))
+    env.clients.append(two)
+    one.request("GET", "/one")
+    same(one.head().status, 200)
+    s = two.start("GET", "/two", scheme="https")
+    two.until(lambda: s.headers, "head")
+    ws.request("GET", "/ws", headers=KEY)
+    same(ws.head().status, 101)
+    raw = socket.create_connection(w.addr("raw"), 15)
+    env.clients.append(raw)
+    for i in range(n):
+        w.reload(doc(i + 1))
+        event = b"id: %d\ndata: event %d\n\n" % (i, i)
+        for g in go:
+            g.release()
+        same(one.reader.exactly(int(one.reader.until(b"\r\n"), 16) + 2)[:-2], event)
+        two.until(lambda: s.body.endswith(event), "event %d" % i)
+        ws.send(b"%04d" % i)
+        same(ws.reader.exactly(4), b"%04d" % i)
+        raw.sendall(b"%04d" % i)
+        same(raw.recv(4, socket.MSG_WAITALL), b"%04d" % i)
+    same(one.reader.until(b"\r\n\r\n"), b"0\r\n\r\n")
+    two.wait(s)
+    same(s.reset, None)
 
 
 def test_reloads_do_not_leak(env):
