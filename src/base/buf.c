@@ -8,10 +8,25 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){ .max = max };
 }
 
+void buf_init_metered(struct buf *b, size_t max, struct meter *m)
+{
+    *b = (struct buf){ .max = max, .meter = m };
+}
+
+static void count(struct buf *b, size_t less, size_t more)
+{
+    if (!b->meter)
+        return;
+    size_t now = atomic_load_explicit(&b->meter->bytes, memory_order_relaxed);
+    atomic_store_explicit(&b->meter->bytes, now - less + more, memory_order_relaxed);
+}
+
 void buf_fini(struct buf *b)
 {
     mem_free(b->p);
-    *b = (struct buf){ .max = b->max };
+    if (b->cap)
+        count(b, b->cap, 0);
+    *b = (struct buf){ .max = b->max, .meter = b->meter };
 }
 
 void buf_clear(struct buf *b)
@@ -36,6 +51,7 @@ static bool grow(struct buf *b, size_t n)
         b->failed = true;
         return false;
     }
+    count(b, b->cap, cap);
     b->p = p;
     b->cap = cap;
     return true;

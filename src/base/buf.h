@@ -1,13 +1,21 @@
 /* Growable bytes with a maximum that the maker must name. One thread at a time. */
 #pragma once
 #include "base/base.h"
+#include <stdatomic.h>
 
+/* Bytes that all bufs hold which were given it. One thread writes, any may read. */
+struct meter {
+    _Atomic size_t bytes;
+};
 struct buf {
     char *p;
     size_t n, cap, max;
+    struct meter *meter; /* NULL: not counted */
     bool failed; /* an append did not fit or memory was out; sticky, the bytes so far are kept */
 };
 void buf_init(struct buf *b, size_t max);
+/* For what a peer can make grow: m counts what b holds until buf_fini. */
+void buf_init_metered(struct buf *b, size_t max, struct meter *m);
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b); /* keeps memory, clears failed */
 bool buf_add(struct buf *b, const void *p,

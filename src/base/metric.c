@@ -312,7 +312,7 @@ static void expose_histogram(struct buf *out, const struct metric_series *s)
     }
     for (size_t i = 0; i < HIST_CELLS; i++) {
         char le[32] = "+Inf";
-        struct buf b = { le, 0, sizeof(le), sizeof(le), false };
+        struct buf b = { .p = le, .cap = sizeof(le), .max = sizeof(le) };
         total += cells[i];
         if (i + 1 < HIST_CELLS && i % 2)
             continue; /* two bounds a power of two are enough outside; always the same ones, for

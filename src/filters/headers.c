@@ -49,22 +49,21 @@ static const struct schema schema = { .name = "headers",
                                       .size = sizeof(struct headers_conf),
                                       .fields = fields };
 
-/* A field that does not fit is left out: the head has its limit. */
-static void apply(struct http_message *m, const struct edits *d)
+static void apply(struct exchange *x, struct http_message *m, const struct edits *d)
 {
     for (size_t i = 0; i < d->remove.n; i++)
         headers_remove(&m->headers, d->remove.v[i]);
     for (size_t i = 0; i < d->set.n; i++)
-        (void)exchange_set_header(m, d->set.v[i].key, d->set.v[i].value);
+        (void)exchange_set_header(x, m, d->set.v[i].key, d->set.v[i].value);
     for (size_t i = 0; i < d->add.n; i++)
-        (void)exchange_add_header(m, d->add.v[i].key, d->add.v[i].value);
+        (void)exchange_add_header(x, m, d->add.v[i].key, d->add.v[i].value);
 }
 
 static enum filter_verdict on_request(struct exchange *x, const struct filter *f, void *state)
 {
     const struct headers_conf *c = f->conf;
     (void)state;
-    apply(exchange_request(x), &c->request);
+    apply(x, exchange_request(x), &c->request);
     return FILTER_NEXT;
 }
 
@@ -72,8 +71,8 @@ static void on_response(struct exchange *x, const struct filter *f, void *state,
                         struct http_message *response)
 {
     const struct headers_conf *c = f->conf;
-    (void)x, (void)state;
-    apply(response, &c->response);
+    (void)state;
+    apply(x, response, &c->response);
 }
 
 const struct filter_type filter_headers = {

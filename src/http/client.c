@@ -150,7 +150,7 @@ struct http_client *http_client_open(struct loop *l, const union addr *to, struc
     cl->pub.max_streams = 1;
     list_init(&cl->pub.link);
     timer_init(&cl->pub.idle, no_idle);
-    buf_init(&cl->in, cl->conf.h1.head_bytes + CONN_RECV_MAX);
+    buf_init_metered(&cl->in, cl->conf.h1.head_bytes + CONN_RECV_MAX, loop_meter(l));
     if (!conn_connect(&cl->c, l, to, tls, sni, &client_conn_ops)) {
         mem_free(cl);
         return NULL;

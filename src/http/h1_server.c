@@ -85,7 +85,8 @@ bool h1_server_stash(struct server_conn *sc, const char *p, size_t n)
     if (!sc->in) {
         sc->in = mem_alloc(sizeof(*sc->in));
         if (sc->in)
-            buf_init(sc->in, sc->srv->conf.h1.head_bytes + 4u * CONN_RECV_MAX);
+            buf_init_metered(sc->in, sc->srv->conf.h1.head_bytes + 4u * CONN_RECV_MAX,
+                             loop_meter(sc->c.loop));
     }
     if (!sc->in || !buf_add(sc->in, p, n)) {
         conn_abort(&sc->c, IO_MEMORY);

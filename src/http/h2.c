@@ -17,8 +17,8 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
         st = mem_alloc(sizeof(*st));
         if (!st)
             return NULL;
-        buf_init(&st->out, 8u << 20);
-        buf_init(&st->trailer, H2_TRAILER_BYTES);
+        buf_init_metered(&st->out, 8u << 20, loop_meter(h->c->loop));
+        buf_init_metered(&st->trailer, H2_TRAILER_BYTES, loop_meter(h->c->loop));
     }
     st->s = (struct http_stream){ .ops = &h2_stream_ops, .ev = &http_no_events };
     st->h = h;
@@ -309,9 +309,10 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     bool whole = st->out_done && (st->in_done || (h->sc && code == NGHTTP2_NO_ERROR));
     bool silent = st->silent;
     st->silent = true;
+    /* A request that a GOAWAY overtook was never sent: any may be sent elsewhere. */
+    enum http_error e = h->cl && !st->left_us ? HTTP_ERR_REFUSED : error_of(code);
     if (!silent)
-        st->s.ev->on_close(&st->s, whole ? HTTP_OK : error_of(code),
-                           whole ? "" : nghttp2_http2_strerror(code));
+        st->s.ev->on_close(&st->s, whole ? HTTP_OK : e, whole ? "" : nghttp2_http2_strerror(code));
     h2_stream_drop(st);
     if (h->sc)
         h2_server_stream_closed(h);
@@ -406,11 +407,13 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *user
     struct h2 *h = user;
     if (f->hd.type == NGHTTP2_RST_STREAM && h->sc)
         sent_reset(h, f);
-    if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
-        !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
+    if (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA)
         return 0;
     struct h2_stream *st = find(h, f->hd.stream_id);
     if (!st)
+        return 0;
+    st->left_us = true;
+    if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     st->out_done = true;
     /* Answered before the request was whole: the rest is not wanted (RFC 9113 section 8.1). */
@@ -503,7 +506,7 @@ bool h2_open(struct h2 *h, struct conn *c, bool server, uint32_t streams, uint32
     h->c = c;
     h->flush.fn = flush_task;
     list_init(&h->streams);
-    buf_init(&h->head.bytes, 2u * H2_HEAD_TOTAL);
+    buf_init_metered(&h->head.bytes, 2u * H2_HEAD_TOTAL, loop_meter(c->loop));
     h->control.last = h->resets.last = h->noise.last = loop_now(c->loop);
     nghttp2_session_callbacks *cb = callbacks_make();
     nghttp2_option *opt = NULL;
@@ -561,7 +564,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
 {
     struct h2_stream *st = stream_of(s);
     struct h2 *h = st->h;
-    nghttp2_nv nv[H1_MAX_HEADERS + 64];
+    nghttp2_nv nv[H2_FIELDS_MAX];
     char length[24];
     nghttp2_data_provider body = { .source.ptr = st, .read_callback = read_body };
     if (conn_closing(h->c))
@@ -593,7 +596,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
 static void op_interim(struct http_stream *s, const struct http_message *m)
 {
     struct h2_stream *st = stream_of(s);
-    nghttp2_nv nv[H1_MAX_HEADERS + 64];
+    nghttp2_nv nv[H2_FIELDS_MAX];
     char length[24];
     if (conn_closing(st->h->c) || st->sent_head)
         return;

@@ -52,7 +52,8 @@ struct h2_stream {
     bool head_request : 1;
     bool too_large : 1;
     bool rejected : 1;
-    bool reset : 1; /* by our own decision */
+    bool reset : 1;   /* by our own decision */
+    bool left_us : 1; /* its head is on the wire */
 };
 struct h2_head { /* of the header block being received; blocks of a connection do not interleave */
     struct buf bytes;

@@ -25,7 +25,11 @@ enum http_error {
 const char *http_error_name(enum http_error e); /* "stale" … for logs */
 
 struct http_stream;
-enum { HTTP_SPARE_HEADERS = 64 };
+enum {
+    HTTP_SPARE_HEADERS = 64,
+    H2_FIELDS_MAX = H1_MAX_HEADERS + 256 + 32, /* written to HTTP/2: what came, 64 set and added by
+                                                  a route and by a filter each, and ours */
+};
 /* What the user of a stream is told. Order: on_head (client: on_interim* before it), on_data*,
    on_end; on_close last, exactly once, after which s is invalid. on_close(HTTP_OK) comes when both
    directions are complete. No callback runs inside a call the user makes on the same stream, except

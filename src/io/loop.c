@@ -313,7 +313,13 @@ void loop_chunk_free(struct loop *l, void *chunk)
 
 size_t loop_memory(const struct loop *l)
 {
-    return atomic_load_explicit(&l->chunks_used, memory_order_relaxed) * CHUNK_BYTES;
+    return atomic_load_explicit(&l->chunks_used, memory_order_relaxed) * CHUNK_BYTES +
+           atomic_load_explicit(&l->buffered.bytes, memory_order_relaxed);
+}
+
+struct meter *loop_meter(struct loop *l)
+{
+    return &l->buffered;
 }
 
 void loop_set_memory_limit(struct loop *l, size_t bytes)

@@ -2,6 +2,7 @@
    loop_post may be called by others. A turn is: wait → deliver events → run timers → run deferred
    work → flush dirty connections once each → free closed ones. */
 #pragma once
+#include "base/buf.h"
 #include "base/list.h"
 
 struct loop;
@@ -67,5 +68,8 @@ void loop_chunk_free(struct loop *l, void *chunk);
 NODISCARD void *loop_alloc(struct loop *l, size_t n);
 NODISCARD void *loop_realloc(struct loop *l, void *p, size_t n);
 void loop_release(struct loop *l, void *p);
-size_t loop_memory(const struct loop *l); /* bytes of chunks in use; any thread may read it */
+/* For buffers on this loop that a peer can make grow. */
+struct meter *loop_meter(struct loop *l);
+size_t loop_memory(
+    const struct loop *l); /* bytes of chunks in use and metered buffers; any thread may read it */
 void loop_set_memory_limit(struct loop *l, size_t bytes);

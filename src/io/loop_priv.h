@@ -46,6 +46,7 @@ struct loop {
     size_t memory_limit;
     struct timer trim;
     _Atomic size_t chunks_used;
+    struct meter buffered;
     _Atomic(struct task *) posted;
     atomic_bool woken, stop;
     struct object *slab[SLAB_CLASSES]; /* slab.c */

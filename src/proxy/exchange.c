@@ -36,7 +36,7 @@ static struct exchange *exchange_new(struct worker_listener *l, struct http_stre
     x->avoid = SIZE_MAX;
     list_init(&x->wait);
     timer_init(&x->timer, on_timer);
-    buf_init(&x->body, EXCHANGE_BODY_MAX);
+    buf_init_metered(&x->body, EXCHANGE_BODY_MAX, loop_meter(l->w->loop));
     arena_init_with(&x->arena, x->inline_mem, sizeof(x->inline_mem), 16 * 1024, EXCHANGE_ARENA_MAX);
     l->w->active++;
     return x;

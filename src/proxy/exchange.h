@@ -33,7 +33,8 @@ enum {
     EXCHANGE_FILTERS_MAX = 16,
     EXCHANGE_INLINE = 5 * 1024,
     EXCHANGE_ARENA_MAX = 256 * 1024,
-    EXCHANGE_EXTRA_HEADERS = 24,
+    EXCHANGE_EXTRA_HEADERS = 24, /* room for fields of ours; edits beyond it take more memory */
+    EXCHANGE_HEADERS_MAX = H2_FIELDS_MAX - 8,
     EXCHANGE_RESPONSE_HEADERS = 8,
     EXCHANGE_BODY_MAX = 4 << 20
 };

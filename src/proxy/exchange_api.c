@@ -43,15 +43,35 @@ unsigned exchange_worker(const struct exchange *x)
     return x->w->id;
 }
 
-bool exchange_set_header(struct http_message *m, struct str name, struct str value)
+/* Few requests have more edits than a message has room for; for those the fields move to memory of
+ * the exchange. */
+static bool make_room(struct exchange *x, struct headers *h)
 {
-    headers_remove(&m->headers, name);
-    return headers_add(&m->headers, name, value);
+    enum { MORE = 32 };
+    if (h->n < h->cap)
+        return true;
+    if (h->n >= EXCHANGE_HEADERS_MAX)
+        return false;
+    struct header *v = arena_try(&x->arena, (h->n + MORE) * sizeof(*v));
+    if (!v)
+        return false;
+    memcpy(v, h->v, h->n * sizeof(*v));
+    h->v = v;
+    h->cap = h->n + MORE;
+    return true;
 }
 
-bool exchange_add_header(struct http_message *m, struct str name, struct str value)
+bool exchange_add_header(struct exchange *x, struct http_message *m, struct str name,
+                         struct str value)
 {
-    return headers_add(&m->headers, name, value);
+    return make_room(x, &m->headers) && headers_add(&m->headers, name, value);
+}
+
+bool exchange_set_header(struct exchange *x, struct http_message *m, struct str name,
+                         struct str value)
+{
+    headers_remove(&m->headers, name);
+    return exchange_add_header(x, m, name, value);
 }
 
 bool exchange_response_header(struct exchange *x, struct str name, struct str value)

@@ -148,7 +148,7 @@ bool exchange_may_forward(struct exchange *x)
         return false;
     struct str less = arena_try_fmt(&x->arena, "%llu", (unsigned long long)(left - 1));
     if (less.n)
-        (void)exchange_set_header(&x->req, STR("max-forwards"), less);
+        (void)exchange_set_header(x, &x->req, STR("max-forwards"), less);
     return true;
 }
 
@@ -185,8 +185,8 @@ void exchange_apply_edits(struct exchange *x, struct http_message *m, bool respo
         if (e->op == EDIT_REMOVE)
             headers_remove(&m->headers, e->name);
         else if (e->op == EDIT_SET)
-            (void)exchange_set_header(m, e->name, e->value);
+            (void)exchange_set_header(x, m, e->name, e->value);
         else
-            (void)exchange_add_header(m, e->name, e->value);
+            (void)exchange_add_header(x, m, e->name, e->value);
     }
 }

@@ -66,8 +66,10 @@ int64_t exchange_now(const struct exchange *x); /* monotonic ns of this loop tur
 unsigned exchange_worker(const struct exchange *x);
 /* Replaces, adds or removes a field of a message; slices must outlive the exchange (arena or
  * static). False when the header limit is reached. */
-bool exchange_set_header(struct http_message *m, struct str name, struct str value);
-bool exchange_add_header(struct http_message *m, struct str name, struct str value);
+bool exchange_set_header(struct exchange *x, struct http_message *m, struct str name,
+                         struct str value);
+bool exchange_add_header(struct exchange *x, struct http_message *m, struct str name,
+                         struct str value);
 /* Adds a field to whatever response is sent in the end, ours or the upstream's. */
 bool exchange_response_header(struct exchange *x, struct str name, struct str value);
 /* Answers instead of the upstream: problem+json (or grpc-status) with a stable type

@@ -416,7 +416,7 @@ void l4_accept(struct worker_listener *l, int fd, const union addr *peer)
     x->avoid = SIZE_MAX;
     x->start = loop_now(l->w->loop);
     x->start_wall = loop_wall(l->w->loop);
-    buf_init(&x->hello, SNI_HELLO_MAX + 2 * CONN_RECV_MAX);
+    buf_init_metered(&x->hello, SNI_HELLO_MAX + 2 * CONN_RECV_MAX, loop_meter(l->w->loop));
     timer_init(&x->timer, on_timer);
     if (!conn_accept(&x->down, l->w->loop, fd,
                      l->conf->protocol == LISTEN_TLS ? l->runtime->tls : NULL, &down_ops)) {

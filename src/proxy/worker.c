@@ -63,7 +63,8 @@ static void trim_spares(struct worker *w, uint32_t keep)
 
 bool worker_overloaded(const struct worker *w)
 {
-    return loop_memory(w->loop) > w->memory_limit;
+    size_t used = loop_memory(w->loop) + w->active * sizeof(struct exchange);
+    return used > w->memory_limit;
 }
 
 /* RFC 9110 section 5.6.7; the text is good for the second it was made in. */

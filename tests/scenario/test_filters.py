@@ -11,6 +11,27 @@ def shop_policy(name="shop-policy", **sections):
 
 
 # ---- rate limit ----
+def test_many_edits_all_arrive(env):
+    """As many as the schema allows, from a filter and from a route, both ways and in both versions."""
+    many = lambda prefix: {"set": {"x-%s-s%d" % (prefix, i): "1" for i in range(64)}, "add": {"x-%s-a%d" % (prefix, i): "1" for i in range(64)}}
+    def handler(x):
+        seen.update(n.lower() for n, _ in x.request.headers)
+        return reply(body="ok")
+
+    seen = set()
+    w = env.weir([gateway(), service("shop", env.upstream(handler)), route("shop", rule("shop", headers={"request": many("rq"), "response": many("rs")})),
+                  policy("edits", {"service": "shop"}, headers={"request": many("fq"), "response": many("fs")})])
+    r = env.client(w.addr()).ask()
+    names = {n.lower() for n, _ in r.headers}
+    for prefix, got in (("rq", seen), ("fq", seen), ("rs", names), ("fs", names)):
+        missing = set(many(prefix)["set"]) | set(many(prefix)["add"])
+        same(sorted(missing - got), [], prefix)
+    c = H2Client(w.addr())
+    env.clients.append(c)
+    s = c.ask()
+    same(sorted((set(many("fs")["add"]) | set(many("rs")["set"])) - {n for n, _ in s.headers}), [])
+
+
 def test_rate_limit(env):
     """429 with Retry-After and the RateLimit fields; nothing of it reaches the upstream."""
     up = env.upstream()

@@ -128,6 +128,55 @@ def test_bytes_that_wait_on_a_pooled_connection_are_no_answer(env):
     same(c.ask().body, b"good")
 
 
+def test_a_goaway_that_overtakes_a_request_costs_it_nothing(env):
+    """Seen in the turn in which the request was given to the connection, before it left: not processed by anybody, so even a POST goes
+    elsewhere."""
+    def handler(r):
+        r.respond(body=b"ok")
+        if r.path == "/first":
+            first.append(r)
+
+    first = []
+    up = H2Upstream(handler)
+    env.cleanups.append(up.close)
+    w = env.weir(simple(up, protocol="h2"), workers=1)
+    c = env.client(w.addr())
+    same(c.ask("GET", "/first").status, 200)
+    until(lambda: w.service()["connections"] == 1 and first, "one pooled connection")
+    os.kill(w.process.pid, signal.SIGSTOP)
+    try:
+        until(lambda: stopped_all(w.process.pid), "every thread stands still")
+        c.request("POST", "/second", body=b"x")  # first in line, before the GOAWAY
+        first[0].send_goaway()
+    finally:
+        os.kill(w.process.pid, signal.SIGCONT)
+    same(c.response().status, 200)
+
+
+def test_what_all_connections_hold_together_is_bounded(env):
+    """Each client is within its own limits; together they reach --memory, and then new requests are shed, not served from memory that is
+    not there."""
+    big = b"x" * (1 << 20)
+    w = env.weir(simple(env.upstream(lambda x: reply(body=big if x.request.target == "/big" else b"small"))), workers=1, args=["--memory", "4MiB"])
+    clients = []
+    def held():
+        c = RawH2(w.addr(), settings=struct.pack(">HI", 4, 0))  # INITIAL_WINDOW_SIZE 0: takes nothing
+        env.clients.append(c)
+        clients.append(c)
+        for i in range(50):
+            c.headers(2 * i + 1, request_headers(path="/big"))
+        return env.client(w.addr()).ask("GET", "/small")
+
+    for _ in range(20):
+        r = held()
+        if r.status == 503:
+            break
+    same((r.status, r.header("retry-after")), (503, "1"))
+    for c in clients:
+        c.close()
+    until(lambda: env.client(w.addr()).ask("GET", "/small").status == 200, "memory comes back with the connections")
+
+
 def test_interim_answers_without_end(env):
     """Sixteen interim answers pass; an upstream that goes on is given up."""
     for n, want in ((16, 200), (17, 502), (5000, 502)):
