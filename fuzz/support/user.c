@@ -47,7 +47,7 @@ static struct user_stream *add(struct http_stream *s, bool client)
         s->user = st;
         return st;
     }
-    CHECK(!"more streams than a connection may have");
+    CHECK(false && "more streams than a connection may have");
     return NULL;
 }
 

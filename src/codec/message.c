@@ -309,7 +309,7 @@ static bool all_inside(const struct mover *v, struct str *const slices[], size_t
     for (size_t i = 0; i < n; i++)
         in &= slices[i]->n == 0 || inside(v, slices[i]->p, slices[i]->n);
     for (const struct header *f = h->v, *end = f + h->n; f < end; f++)
-        in &= inside(v, f->name, f->name_n) & inside(v, f->value, f->value_n);
+        in &= inside(v, f->name, f->name_n) && inside(v, f->value, f->value_n);
     return in;
 }
 

@@ -257,7 +257,7 @@ static void op_head(struct http_stream *s, const struct http_message *m, bool en
 static void op_interim(struct http_stream *s, const struct http_message *m)
 {
     (void)s, (void)m;
-    CHECK(!"a client sends no interim answers");
+    CHECK(false && "a client sends no interim answers");
 }
 
 static bool op_data(struct http_stream *s, const void *p, size_t n)
