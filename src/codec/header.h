@@ -69,6 +69,11 @@ struct headers {
     struct header *v;
     uint32_t n, cap; /* v is the caller's memory; adding over cap fails */
 };
+/* Where the last one ends. v may be NULL when there are none. */
+static inline struct header *headers_end(const struct headers *h)
+{
+    return h->n ? h->v + h->n : h->v;
+}
 enum header_id header_id_of(struct str name);      /* case-insensitive */
 extern const struct str header_id_name[HDR_COUNT]; /* lower case */
 /* A name that with '-' for '_' is one that a proxy asserts, or that frames: to what makes variables

@@ -308,7 +308,7 @@ static bool all_inside(const struct mover *v, struct str *const slices[], size_t
     bool in = true;
     for (size_t i = 0; i < n; i++)
         in &= slices[i]->n == 0 || inside(v, slices[i]->p, slices[i]->n);
-    for (const struct header *f = h->v, *end = f + h->n; f < end; f++)
+    for (const struct header *f = h->v, *end = headers_end(h); f < end; f++)
         in &= inside(v, f->name, f->name_n) && inside(v, f->value, f->value_n);
     return in;
 }
@@ -323,7 +323,7 @@ static void move_all(const struct mover *v, struct str *const slices[], size_t n
         else if (slices[i]->p)
             slices[i]->p = ""; /* absent stays absent */
     }
-    for (struct header *f = h->v, *end = f + h->n; f < end; f++) {
+    for (struct header *f = h->v, *end = headers_end(h); f < end; f++) {
         f->name = (const char *)((uintptr_t)f->name + shift);
         f->value = (const char *)((uintptr_t)f->value + shift);
     }
@@ -380,7 +380,7 @@ static void move_each(struct mover *v, struct str *const slices[], struct http_m
     for (size_t i = 0; i < OWN_SLICES; i++)
         slices[i]->p = move(v, slices[i]->p, slices[i]->n);
     move_target(v, m);
-    for (struct header *f = m->headers.v, *end = f + m->headers.n; f < end; f++) {
+    for (struct header *f = m->headers.v, *end = headers_end(&m->headers); f < end; f++) {
         if (!inside(v, f->name, f->name_n + (size_t)f->value_n + 4))
             f->flags &= (uint8_t)~HDR_F_LINE; /* name and value will be apart */
         f->name = move(v, f->name, f->name_n);

@@ -84,7 +84,7 @@ static void put_field(struct head *h, const struct header *f)
 static void put_fields(struct head *h, const struct http_message *m, uint64_t skip)
 {
     const char *run = NULL, *run_end = NULL;
-    for (const struct header *f = m->headers.v, *end = f + m->headers.n; f < end; f++) {
+    for (const struct header *f = m->headers.v, *end = headers_end(&m->headers); f < end; f++) {
         if (!header_live(f) || (skip >> f->id & 1))
             continue;
         if (LIKELY(f->flags & HDR_F_LINE)) {

@@ -108,7 +108,7 @@ static void resolve_all(struct h2_head *hd)
      * see to ourselves (T7). */
     struct str all = buf_view(&hd->bytes);
     uint8_t checked = header_value_valid(all) ? HDR_F_CHECKED : 0;
-    for (struct header *h = hd->v, *end = h + hd->n; h < end; h++) {
+    for (struct header *h = hd->v, *end = h ? h + hd->n : h; h < end; h++) {
         h->name = all.p + ((uintptr_t)h->name - 1);
         h->value = all.p + ((uintptr_t)h->value - 1);
         h->flags |= checked;

@@ -55,7 +55,7 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
 {
     bool dated = false;
     m->close_after = x->close_after;
-    for (struct header *h = m->headers.v, *stop = h + m->headers.n; h < stop; h++) {
+    for (struct header *h = m->headers.v, *stop = headers_end(&m->headers); h < stop; h++) {
         if (h->id == HDR_X_REQUEST_ID)
             h->flags |= HDR_F_REMOVED;
         dated |= h->id == HDR_DATE && header_live(h);
