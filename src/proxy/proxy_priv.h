@@ -113,6 +113,9 @@ struct exchange;
 void telemetry_exchange(struct exchange *x); /* metrics of a finished exchange */
 void telemetry_log_dropped(struct worker *w);
 void telemetry_reload(bool ok); /* main thread */
+/* Empties the cache of series, and fits it to the number of routes; false: no memory, nothing was
+ * changed. */
+bool telemetry_cache(struct worker *w, size_t routes);
 void telemetry_listener(struct listener_metrics *m, const struct listener *l);
 
 /* access_log.c */

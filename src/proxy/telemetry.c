@@ -1,5 +1,6 @@
 /* Metrics of the data plane: the rows, and the counting of a finished exchange. Names follow
  * OpenTelemetry's conventions where there is one. */
+#include "base/mem.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy_priv.h"
 
@@ -119,6 +120,24 @@ void telemetry_listener(struct listener_metrics *m, const struct listener *l)
 /* What kind of series a slot of the worker's cache holds, in its code. */
 enum { SLOT_UPSTREAM = 100, SLOT_RETRIES, SLOT_FAILURE, SLOT_LOG };
 
+bool telemetry_cache(struct worker *w, size_t routes)
+{
+    size_t n = SERIES_CACHE;
+    while (n < SERIES_CACHE_MAX && n < 4 * routes)
+        n *= 2;
+    if (n == w->series_n) {
+        memset(w->series, 0, n * sizeof(*w->series));
+        return true;
+    }
+    struct series_slot *v = mem_array(n, sizeof(*v));
+    if (!v)
+        return false;
+    mem_free(w->series);
+    w->series = v;
+    w->series_n = n;
+    return true;
+}
+
 /* The registry takes a lock; this small direct-mapped cache keeps the hot path out of it. Cleared
  * at every swap, so names that were freed cannot match. */
 static struct series_slot *slot(struct worker *w, const void *route, const void *service,
@@ -126,7 +145,7 @@ static struct series_slot *slot(struct worker *w, const void *route, const void 
 {
     uint64_t h = ((uintptr_t)route >> 2) * 0x9e3779b97f4a7c15u ^
                  ((uintptr_t)service >> 3) * 0xc2b2ae3d27d4eb4fu ^ code * 0x165667b19e3779f9u;
-    return &w->series[(h >> 40) % SERIES_CACHE];
+    return &w->series[(h >> 40) & (w->series_n - 1)];
 }
 
 static bool slot_is(const struct series_slot *s, const void *route, const void *service,

@@ -42,7 +42,7 @@ struct series_slot {
     uint32_t code;
     struct metric_series *series;
 };
-enum { SERIES_CACHE = 1024, EXCHANGE_SPARE = 16 };
+enum { SERIES_CACHE = 1024, SERIES_CACHE_MAX = 16384, EXCHANGE_SPARE = 16 };
 struct worker {
     struct proxy *p;
     unsigned id;
@@ -58,7 +58,8 @@ struct worker {
     uint32_t active;             /* exchanges and raw connections */
     struct log_buffer *log;
     size_t memory_limit;        /* this worker's share; over it, requests are shed */
-    struct series_slot *series; /* SERIES_CACHE entries, cleared at every swap */
+    struct series_slot *series; /* cleared at every swap */
+    size_t series_n;            /* a power of two, more for a world of many routes */
     struct task adopt;
     struct timer tick;        /* once a second: pools, drain deadlines */
     _Atomic uint64_t adopted; /* generation this worker runs */
