@@ -93,8 +93,11 @@ void h2_close(struct h2 *h); /* frees the session and all streams, which must be
 void h2_input(struct h2 *h, const char *p, size_t n);
 void h2_flush(struct h2 *h);
 void h2_wake(struct h2 *h); /* flush at the end of this turn */
+
+/* h2_stream.c */
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id);
 void h2_stream_drop(struct h2_stream *st);
+void h2_streams_free(struct h2 *h); /* all, and the spare ones; they must be silent */
 /* Resets a stream whose peer broke the rules, and tells its user. */
 void h2_break_stream(struct h2_stream *st, enum http_error e, const char *why);
 void h2_streams_lost(struct h2 *h, enum http_error e, const char *why); /* tells all users */
