@@ -10,6 +10,7 @@
 
 enum {
     ACCEPTS_A_TURN = 64, /* so that a burst of connects does not delay requests under way */
+    LAST_ACCEPTS = 128,  /* times as many when a listener goes: a full backlog */
     ACCEPT_REST_MS = 100,
     ACCEPT_WARN_SECONDS = 10,
 };
@@ -93,10 +94,9 @@ static void on_rested(struct timer *t)
     (void)loop_rewatch(l->w->loop, &l->watch, LOOP_IN);
 }
 
-static void on_acceptable(struct watch *watch, uint32_t events)
+/* False: nobody waits any more, or none can be taken. */
+static bool accept_some(struct worker_listener *l)
 {
-    struct worker_listener *l = CONTAINER_OF(watch, struct worker_listener, watch);
-    (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         union addr peer;
         int fd = sys_accept(l->fd, &peer);
@@ -107,8 +107,15 @@ static void on_acceptable(struct watch *watch, uint32_t events)
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             rest(l);
         if (errno != EINTR && errno != ECONNABORTED)
-            return;
+            return false;
     }
+    return true;
+}
+
+static void on_acceptable(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    (void)accept_some(CONTAINER_OF(watch, struct worker_listener, watch));
 }
 
 static void on_request(struct http_server *srv, struct http_stream *s, struct http_message *m,
@@ -236,7 +243,8 @@ void worker_listener_remove(struct worker_listener *l, int64_t deadline)
     if (l->removed)
         return;
     /* what has connected already is served: closing would reset it */
-    on_acceptable(&l->watch, LOOP_IN);
+    for (int i = 0; i < LAST_ACCEPTS && accept_some(l); i++)
+        ;
     (void)sys_close(worker_listener_yield(l, deadline));
 }
 

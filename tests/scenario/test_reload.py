@@ -338,6 +338,22 @@ def test_sigterm_lets_a_running_request_finish(env):
     task.result()
 
 
+def test_sigterm_serves_whoever_has_connected(env):
+    """However many wait to be accepted: closing the listening socket would reset them."""
+    w = env.weir(simple(env.upstream()), workers=1)
+    address = w.addr()
+    os.kill(w.process.pid, signal.SIGSTOP)
+    try:
+        clients = [env.client(address) for _ in range(200)]
+        for c in clients:
+            c.request()
+        w.process.send_signal(signal.SIGTERM)
+    finally:
+        os.kill(w.process.pid, signal.SIGCONT)
+    same({c.response().status for c in clients}, {200})
+    w.stop()
+
+
 def test_second_sigterm_ends_at_once(env):
     up = env.upstream(lambda x: x.sock.recv(1) and None)
     w = env.weir(simple(up))
