@@ -138,7 +138,9 @@ static void on_end(struct http_stream *s, const struct headers *trailers)
     CHECK(!st->got_end && (!st->client || st->headed));
     st->got_end = true;
     mix(&st->hash, &st->got, sizeof st->got);
-    if (st->client || !st->sent_end) /* after an early answer the body may or may not be told */
+    /* An answer that does not wait for the body may be through before it, and then the body may or
+     * may not be told. */
+    if (st->client || (!st->sent_end && st->plan != 8))
         note('e', (struct str){ (const char *)&st->hash, sizeof st->hash });
     for (uint32_t i = 0; trailers && i < trailers->n; i++) {
         const struct header *h = &trailers->v[i];
