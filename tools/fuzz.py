@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Runs fuzz targets, two at a time, from their seeds: tools/fuzz.py [-j N] [--wall S | --cpu S] [TARGET...]. A target ends after S seconds (of the
-clock, 10 by default, or of its own CPU time) or at its first finding, which stays in build/fuzz/found. Prints a line a target and how many passed."""
+"""Runs fuzz targets, two at a time, from their seeds: tools/fuzz.py [-j N] [--wall S | --cpu S | --runs N] [TARGET...]. A target ends after S
+seconds (of the clock, 10 by default, or of its own CPU time), after N executions from the same chance every time, or at its first finding, which stays in build/fuzz/found. Prints a line a target and how many passed."""
 import argparse
 import os
 import re
@@ -23,7 +23,10 @@ class Run:
         os.makedirs(own, exist_ok=True)
         command = [os.path.join(B, "fuzz", name), "-timeout=60", "-verbosity=0", "-print_final_stats=1", "-max_len=%d" % args.max_len,
                    "-artifact_prefix=%s-" % os.path.join(B, "found", name)]
-        command += [] if args.cpu else ["-max_total_time=%d" % args.wall]
+        if args.runs:
+            command += ["-runs=%d" % args.runs, "-seed=1"]
+        elif not args.cpu:
+            command += ["-max_total_time=%d" % args.wall]
         words = os.path.join(HERE, "fuzz", "corpus", name + ".dict")
         command += ["-dict=" + words] if os.path.exists(words) else []
         command += [own] + ([seeds] if os.path.isdir(seeds) else [])
@@ -65,6 +68,7 @@ def main():
     p.add_argument("-j", type=int, default=2)
     p.add_argument("--wall", type=int, default=10)
     p.add_argument("--cpu", type=int, default=0)
+    p.add_argument("--runs", type=int, default=0)
     p.add_argument("--max-len", type=int, default=1024)
     p.add_argument("targets", nargs="*")
     args = p.parse_args()

@@ -132,15 +132,19 @@ static void drop(struct user_stream *st, enum http_error why)
 }
 
 /* ---- what streams tell ---- */
+/* An answer that does not wait for the body may be through before it, or not. */
+static bool answered_early(const struct user_stream *st)
+{
+    return !st->client && (st->sent_end || st->plan == 8);
+}
+
 static void on_end(struct http_stream *s, const struct headers *trailers)
 {
     struct user_stream *st = of(s);
     CHECK(!st->got_end && (!st->client || st->headed));
     st->got_end = true;
     mix(&st->hash, &st->got, sizeof st->got);
-    /* An answer that does not wait for the body may be through before it, and then the body may or
-     * may not be told. */
-    if (st->client || (!st->sent_end && st->plan != 8))
+    if (!answered_early(st)) /* else the body may or may not be told */
         note('e', (struct str){ (const char *)&st->hash, sizeof st->hash });
     for (uint32_t i = 0; trailers && i < trailers->n; i++) {
         const struct header *h = &trailers->v[i];
@@ -184,7 +188,7 @@ static void on_close(struct http_stream *s, enum http_error e, const char *why)
     struct user_stream *st = of(s);
     CHECK(why && (e != HTTP_OK || (st->sent_end && (st->got_end || !st->client))));
     /* A body that breaks after its answer may come before the end of the exchange or after it. */
-    note(e == HTTP_OK || (st->sent_end && !st->client) ? 'c' : 'f', STR(""));
+    note(e == HTTP_OK || answered_early(st) ? 'c' : 'f', STR(""));
     st->s = NULL;
 }
 
@@ -278,6 +282,8 @@ static void on_request(struct http_server *srv, struct http_stream *s, struct ht
         return;
     }
     begin(st, m);
+    if (!end && st->plan == 8)
+        current->aborted = true; /* a body that breaks may cut the answer anywhere */
     if (!end || st->tunnel)
         return;
     st->got_end = false;
