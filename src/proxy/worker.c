@@ -112,6 +112,9 @@ static void adopt_listeners(struct worker *w, struct runtime *r, int64_t now)
         if (!stays && !l->removed)
             worker_listener_remove(l, now + w->p->conf.drain.ns);
     }
+    if (w->draining) /* a signal overtook the world: it is adopted, but nothing is opened any more
+                      */
+        return;
     for (size_t i = 0; i < r->n_listeners; i++) {
         const struct runtime_listener *rl = &r->listeners[i];
         struct worker_listener *l = find_listener(w, rl->socket);

@@ -410,6 +410,19 @@ def test_reload_and_end_at_once(env):
         w.check_log()
 
 
+def test_sigterm_overtakes_a_reload(env):
+    """The end may reach a worker before the world that was made for it does."""
+    for _ in range(10):
+        w = env.weir(simple(env.upstream(), more=[route("r%d" % i, rule("shop"), hosts=["h%d.example" % i]) for i in range(50)]))
+        env.weirs.remove(w)
+        for _ in range(3):
+            w.process.send_signal(signal.SIGHUP)
+        until(lambda: w.log("reloaded"), "the first reload")
+        w.process.send_signal(signal.SIGTERM)
+        same(w.process.wait(30), 0, w.stderr())
+        w.check_log()
+
+
 def test_many_signals(env):
     w = env.weir(simple(env.upstream()))
     for _ in range(50):
