@@ -299,6 +299,12 @@ static struct host_index *link_attach(struct build *b, struct str attach, struct
     return host_index_new(&b->w->arena, attach, entries, hosts);
 }
 
+static int by_attach(const void *a, const void *b)
+{
+    return str_cmp((*(struct host_index *const *)a)->attach,
+                   (*(struct host_index *const *)b)->attach);
+}
+
 static void link_routes(struct build *b)
 {
     size_t n;
@@ -325,6 +331,9 @@ static void link_routes(struct build *b)
         w->hosts.v[w->hosts.n] = link_attach(b, first.attach, v + i, next - i);
         w->hosts.n++;
     }
+    /* "edge/https|" stands before "edge/http|", but "edge/http" before "edge/https" */
+    if (w->hosts.n)
+        qsort(w->hosts.v, w->hosts.n, sizeof(*w->hosts.v), by_attach);
 }
 
 void world_link(struct build *b)

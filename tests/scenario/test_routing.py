@@ -168,6 +168,14 @@ def test_listeners_and_their_hosts(env):
     same((narrow(host="x.shop.example"), narrow(host="shop.example"), narrow(host="x.other.example")), ("a", 404, 404))
 
 
+def test_listeners_whose_names_begin_alike(env):
+    """Whatever the names, every listener has its own routes: "http" beside "https", "a" beside "a-b" and "a1"."""
+    names = ["http", "https", "http2", "h", "a", "a-b", "a1", "ab", "a-b-c"]
+    doc = [gateway(*(listener(n) for n in names)), *(route(n, rule(reply={"body": n}), attach=[{"gateway": "edge", "listener": n}]) for n in names)]
+    w = env.weir(doc)
+    same([Asker(env, w, n)() for n in names], names)
+
+
 def test_redirects(env):
     doc = [gateway(), *named(env, "a"), route(
         "r", rule(path={"prefix": "/https"}, redirect={"scheme": "https"}),
