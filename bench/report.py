@@ -89,7 +89,7 @@ def about(o):
 
 def head(a):
     lines = ["# Results", "", "Written by `make bench`; nothing here is edited by hand. [docs/benchmarks.md](../docs/benchmarks.md) says how to read it.", "",
-             "- %s; %d rounds of %g s, ratios are taken inside a round" % (a["date"], a["rounds"], a["seconds"]),
+             "- %s; %d rounds of %g s, more where the control was noisy; ratios are taken inside a round" % (a["date"], a["rounds"], a["seconds"]),
              "- " + a["machine"], "- " + a["versions"], "- load of other work on the machine when it began: %.1f" % a["load"]]
     if a["rounds"] < ENOUGH:
         lines.append("- **A short run: fewer than %d rounds prove nothing. Verdicts are hints.**" % ENOUGH)
@@ -122,7 +122,8 @@ def details(rows):
     for row in rows:
         if row.trouble:
             continue
-        lines += ["", "## %s %s" % (row.name, row.title), "", "| server | min / median / max %s |" % row.unit, "|---|---|"]
+        rounds = max(map(len, row.samples.values()))
+        lines += ["", "## %s %s" % (row.name, row.title), "", *(["%d rounds." % rounds, ""] if row.control else []), "| server | min / median / max %s |" % row.unit, "|---|---|"]
         for name, values in row.samples.items():
             if values and "/" not in name:
                 lines.append("| %s | %s |" % (name, spread(values, 1 if max(values) < 1000 else 0)))
