@@ -42,11 +42,8 @@ static void chaos(struct script s)
         } else if (op < 200) {
             user_request(&u, script_byte(&s));
             user_turns(&u, 1);
-        } else if (op == 200) {
-            user_eof(&u);
         } else {
-            uint8_t what = script_byte(&s);
-            user_act(&u, what, op);
+            user_other(&u, &s, op, 200);
         }
     }
     user_finish(&u);

@@ -42,11 +42,8 @@ static void chaos(struct script s)
         if (op < 160) {
             struct str piece = script_bytes(&s, 1u + op % 80);
             user_send(&u, piece.p, piece.n);
-        } else if (op == 160) {
-            user_eof(&u);
         } else {
-            uint8_t what = script_byte(&s);
-            user_act(&u, what, op);
+            user_other(&u, &s, op, 160);
         }
     }
     user_finish(&u);

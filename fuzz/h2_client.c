@@ -18,11 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (op < 210) {
             user_request(&u, script_byte(&s));
             user_turns(&u, 1);
-        } else if (op == 210) {
-            user_eof(&u);
         } else {
-            uint8_t what = script_byte(&s);
-            user_act(&u, what, op);
+            user_other(&u, &s, op, 210);
         }
     }
     user_finish(&u);

@@ -15,11 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t op = script_byte(&s);
         if (op < 200) {
             frames_send(&u, &s, true);
-        } else if (op == 200) {
-            user_eof(&u);
         } else {
-            uint8_t what = script_byte(&s);
-            user_act(&u, what, op);
+            user_other(&u, &s, op, 200);
         }
     }
     user_finish(&u);

@@ -513,6 +513,14 @@ void user_act(struct user *u, uint8_t what, uint8_t which)
     user_turns(u, 1);
 }
 
+void user_other(struct user *u, struct script *s, uint8_t op, uint8_t eof)
+{
+    if (op == eof)
+        user_eof(u);
+    else
+        user_act(u, script_byte(s), op);
+}
+
 void user_finish(struct user *u)
 {
     for (size_t i = 0; i < USER_STREAMS; i++)

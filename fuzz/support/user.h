@@ -5,6 +5,14 @@
 #pragma once
 #include "http/http.h"
 
+/* The bytes of an input, taken from its front; zeros when there are no more. */
+struct script {
+    const uint8_t *p;
+    size_t n;
+};
+uint8_t script_byte(struct script *s);
+struct str script_bytes(struct script *s, size_t n);
+
 enum { USER_STREAMS = 300, USER_BIG = 150000 };
 struct user_stream {
     struct http_stream *s; /* NULL: free */
@@ -37,12 +45,7 @@ void user_eof(struct user *u);
 void user_request(struct user *u, uint8_t plan); /* client: another stream, if it may */
 /* One thing a user may do, chosen by two bytes. */
 void user_act(struct user *u, uint8_t what, uint8_t which);
+/* What is left of a script's operations: `eof` ends the peer's side, the others choose a thing the
+   user or time does. */
+void user_other(struct user *u, struct script *s, uint8_t op, uint8_t eof);
 void user_finish(struct user *u); /* everything ends; nothing may be left */
-
-/* The bytes of an input, taken from its front; zeros when there are no more. */
-struct script {
-    const uint8_t *p;
-    size_t n;
-};
-uint8_t script_byte(struct script *s);
-struct str script_bytes(struct script *s, size_t n);

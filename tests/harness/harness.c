@@ -87,6 +87,19 @@ void test_result(bool ok, const char *file, int line, const char *fmt, ...)
     pthread_mutex_unlock(&lock);
 }
 
+struct str test_errors(const struct errors *e)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < e->n; i++) {
+        error_format(&e->v[i], &b);
+        buf_char(&b, '\n');
+    }
+    struct str s = arena_str(e->a, buf_view(&b));
+    buf_fini(&b);
+    return s;
+}
+
 /* Runs in the child; ends through exit() so that the leak check of a sanitizer has its say. */
 static _Noreturn void run_child(struct unit *u, const sigset_t *mask)
 {

@@ -2,7 +2,7 @@
    registry) that calls CASE("what is promised") and the EXPECT macros. A failed EXPECT prints
    file:line and goes on. */
 #pragma once
-#include "base/base.h"
+#include "base/error.h"
 
 void test_case(const char *name);
 void test_result(bool ok, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
@@ -19,3 +19,5 @@ void test_result(bool ok, const char *file, int line, const char *fmt, ...) PRIN
         test_result(str_eq(g_, w_), __FILE__, __LINE__, "%s: got '%.*s', want '%.*s'", #got, \
                     STR_FMT(g_), STR_FMT(w_));                                               \
     } while (0)
+/* All errors, a line each; lives as long as their arena. */
+struct str test_errors(const struct errors *e);

@@ -82,29 +82,16 @@ static bool load(const char *text)
     return load_docs(&docs);
 }
 
-static struct str said(void)
-{
-    struct buf b;
-    buf_init(&b, 1 << 16);
-    errors_sort(&errors);
-    for (size_t i = 0; i < errors.n; i++) {
-        error_format(&errors.v[i], &b);
-        buf_char(&b, '\n');
-    }
-    struct str s = arena_str(&arena, buf_view(&b));
-    buf_fini(&b);
-    return s;
-}
-
-#define REFUSED(text, want)            \
-    do {                               \
-        EXPECT(!load(text));           \
-        EXPECT_STR(said(), STR(want)); \
+#define REFUSED(text, want)                          \
+    do {                                             \
+        EXPECT(!load(text));                         \
+        errors_sort(&errors);                        \
+        EXPECT_STR(test_errors(&errors), STR(want)); \
     } while (0)
-#define GOOD(text)                   \
-    do {                             \
-        EXPECT(load(text));          \
-        EXPECT_STR(said(), STR("")); \
+#define GOOD(text)                                 \
+    do {                                           \
+        EXPECT(load(text));                        \
+        EXPECT_STR(test_errors(&errors), STR("")); \
     } while (0)
 
 static struct str bytes_of(enum resource_type type, const char *name)
@@ -120,7 +107,7 @@ static struct node *described(void)
 {
     struct world *w =
         world_build(&(struct world_input){ .resources = &compiled.resources }, NULL, &errors);
-    EXPECT_STR(said(), STR(""));
+    EXPECT_STR(test_errors(&errors), STR(""));
     if (!w)
         return node_new(&arena, NODE_MAP);
     struct node *n = world_describe(w, &arena);

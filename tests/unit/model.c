@@ -42,25 +42,11 @@ static bool load(const char *text)
     return model_build(&model, &arena, &docs, &in, &errors);
 }
 
-/* All errors, a line each. */
-static struct str said(void)
-{
-    struct buf b;
-    buf_init(&b, 1 << 16);
-    errors_sort(&errors);
-    for (size_t i = 0; i < errors.n; i++) {
-        error_format(&errors.v[i], &b);
-        buf_char(&b, '\n');
-    }
-    struct str s = arena_str(&arena, buf_view(&b));
-    buf_fini(&b);
-    return s;
-}
-
-#define REFUSED(text, want)            \
-    do {                               \
-        EXPECT(!load(text));           \
-        EXPECT_STR(said(), STR(want)); \
+#define REFUSED(text, want)                          \
+    do {                                             \
+        EXPECT(!load(text));                         \
+        errors_sort(&errors);                        \
+        EXPECT_STR(test_errors(&errors), STR(want)); \
     } while (0)
 
 #define HEAD(kind, name) "apiVersion: weir/v1\nkind: " kind "\nmetadata: {name: " name "}\n"

@@ -1,165 +1,12 @@
 /* The descriptor engine over one schema with every type: parse, errors, defaults, print, diff,
  * emit, paths, lint. */
-#include "schema/schema.h"
 #include "../harness/harness.h"
+
+#define EVERY_TYPE_REQUESTS .flags = F_REQUIRED
+#include "../harness/every_type.h"
 
 void unit_schema(void);
 
-enum { KEY_ADDRESS, KEY_HEADER };
-static const struct enum_value keys[] = { { "clientAddress", KEY_ADDRESS, "The peer." },
-                                          { "header", KEY_HEADER, "A header of the request." },
-                                          { 0 } };
-static const struct enum_value words[] = { { "connect-failure", 0, NULL },
-                                           { "503", 1, NULL },
-                                           { 0 } };
-
-struct limit { /* the case of the design notes */
-    int64_t requests;
-    struct dur window;
-    uint8_t key;
-    bool dry_run;
-};
-static const struct field limit_fields[] = {
-    FIELD(struct limit, requests, "requests", "Requests allowed per window.", .flags = F_REQUIRED,
-          .min = 1, .max = 1000000000),
-    FIELD(struct limit, window, "window", "Length of the window.", .def = "1s", .min = NS_PER_MS,
-          .max = 3600 * NS_PER_S),
-    FENUM(struct limit, key, "key", keys, "What is counted.", .def = "clientAddress"),
-    FIELD(struct limit, dry_run, "dryRun", "Count, but never refuse."),
-    FEND,
-};
-static const struct schema limit_schema = { .name = "limit",
-                                            .doc = "Refuses requests over a rate.",
-                                            .size = sizeof(struct limit),
-                                            .fields = limit_fields };
-
-struct path_match {
-    struct str exact, prefix, regex;
-};
-static const struct field path_fields[] = {
-    FIELD(struct path_match, exact, "exact", "The whole path.", .format = FMT_PATH),
-    FIELD(struct path_match, prefix, "prefix", "Whole segments from the start.",
-          .format = FMT_PATH),
-    FIELD(struct path_match, regex, "regex", "The whole path as a pattern.", .format = FMT_REGEX),
-    FEND,
-};
-static const struct schema path_schema = { .name = "path",
-                                           .doc = "One of three.",
-                                           .size = sizeof(struct path_match),
-                                           .fields = path_fields,
-                                           .one_of = true };
-
-struct match {
-    struct path_match *path;
-    str_list methods;
-};
-static const struct field match_fields[] = {
-    FPTR(struct match, path, "path", &path_schema, "What the path must be."),
-    FIELD(struct match, methods, "methods", "Methods that match.", .format = FMT_METHOD),
-    FEND,
-};
-static const struct schema match_schema = {
-    .name = "match", .doc = "All must hold.", .size = sizeof(struct match), .fields = match_fields
-};
-
-struct target {
-    struct str service;
-    int64_t weight;
-};
-static const struct field target_fields[] = {
-    FIELD(struct target, service, "service", "Where to.", .flags = F_REQUIRED | F_REF,
-          .ref = "Service"),
-    FIELD(struct target, weight, "weight", "Share.", .def = "1", .max = 100),
-    FEND,
-};
-static const struct schema target_schema = {
-    .name = "target", .doc = "A backend.", .size = sizeof(struct target), .fields = target_fields
-};
-
-struct rule {
-    LIST_OF(struct match) match;
-    LIST_OF(struct target) to;
-};
-static const struct field rule_fields[] = {
-    FLIST(struct rule, match, "match", &match_schema, "Any of these."),
-    FLIST(struct rule, to, "to", &target_schema, "Where requests go.", .flags = F_STR_SHORT,
-          .min = 1, .max = 3),
-    FEND,
-};
-static const struct schema rule_schema = {
-    .name = "rule", .doc = "One rule.", .size = sizeof(struct rule), .fields = rule_fields
-};
-
-struct inlined {
-    bool a, b;
-};
-static const struct field inlined_fields[] = {
-    FIELD(struct inlined, a, "wantA", "A."),
-    FIELD(struct inlined, b, "wantB", "B."),
-    FEND,
-};
-static const struct schema inlined_schema = { .name = "inlined",
-                                              .doc = "A or B.",
-                                              .size = sizeof(struct inlined),
-                                              .fields = inlined_fields,
-                                              .one_of = true };
-
-struct port {
-    struct str key;
-    int64_t number;
-};
-static const struct field port_fields[] = {
-    FIELD(struct port, number, "number", "The port.", .flags = F_REQUIRED, .min = 1, .max = 65535),
-    FEND,
-};
-static const struct schema port_schema = {
-    .name = "port", .doc = "A port.", .size = sizeof(struct port), .fields = port_fields
-};
-
-struct all {
-    bool flag;
-    int64_t count;
-    double number;
-    struct dur dur;
-    struct bytes size;
-    struct ratio share;
-    struct str text, secret;
-    uint8_t key;
-    struct limit limit;
-    struct limit *maybe;
-    str_list on, hosts;
-    int_list ints;
-    LIST_OF(struct rule) rules;
-    str_map labels;
-    LIST_OF(struct port) ports;
-    const struct node *policies, *sections, *node;
-    struct inlined in;
-};
-static const struct field all_fields[] = {
-    FOBJ(struct all, in, "in", &inlined_schema, "Stands in the map.", .flags = F_INLINE),
-    FIELD(struct all, flag, "flag", "A flag."),
-    FIELD(struct all, count, "count", "A number.", .min = 1, .def = "7"),
-    FIELD(struct all, number, "number", "A fraction.", .def = "0.5", .min = -1, .max = 1),
-    FIELD(struct all, dur, "dur", "A time.", .def = "1.5s"),
-    FIELD(struct all, size, "size", "A size.", .def = "16KiB", .min = 1024, .max = 1 << 20),
-    FIELD(struct all, share, "share", "A share.", .def = "12.5%", .max = 500000),
-    FIELD(struct all, text, "text", "A text.", .min = 2, .max = 5),
-    FIELD(struct all, secret, "secret", "A secret.", .flags = F_SECRET),
-    FENUM(struct all, key, "key", keys, "A word.", .def = "header"),
-    FOBJ(struct all, limit, "limit", &limit_schema, "Embedded."),
-    FPTR(struct all, maybe, "maybe", &limit_schema, "Only when given."),
-    FIELD(struct all, on, "on", "Reasons.", .values = words, .def = "[connect-failure]"),
-    FIELD(struct all, hosts, "hosts", "Hosts.", .format = FMT_HOST),
-    FIELD(struct all, ints, "ints", "Numbers.", .max = 3),
-    FLIST(struct all, rules, "rules", &rule_schema, "Rules."),
-    FIELD(struct all, labels, "labels", "Labels."),
-    FMAP(struct all, ports, "ports", &port_schema, "Ports.", .format = FMT_NAME),
-    FSECTIONS(struct all, policies, "policies", "unit", "Sections in their own map."),
-    FSECTIONS(struct all, sections, "sections", "unit", "Sections beside the fields.",
-              .flags = F_INLINE),
-    FNODE(struct all, node, "node", "Anything."),
-    FEND,
-};
 static bool all_check(const void *obj, const struct node *at, struct str path, struct errors *e)
 {
     const struct all *o = obj;
@@ -193,29 +40,16 @@ static const struct node *read(const char *yaml)
     return docs.v[0];
 }
 
-static struct str errors_text(const struct errors *e)
-{
-    struct buf b;
-    buf_init(&b, 1 << 20);
-    for (size_t i = 0; i < e->n; i++) {
-        error_format(&e->v[i], &b);
-        buf_char(&b, '\n');
-    }
-    struct str s = arena_str(&a, buf_view(&b));
-    buf_fini(&b);
-    return s;
-}
-
 static struct str errors_of(const struct schema *s, const char *yaml)
 {
     struct errors e;
     errors_init(&e, &a);
     bool ok = schema_parse(s, read(yaml), &a, arena_alloc(&a, s->size), STR(""), &e);
     EXPECT(ok == !errors_any(&e));
-    struct str first = errors_text(&e);
+    struct str first = test_errors(&e);
     errors_init(&e, &a);
     EXPECT(schema_validate(s, read(yaml), false, STR(""), &e) == ok);
-    EXPECT_STR(errors_text(&e), first);
+    EXPECT_STR(test_errors(&e), first);
     return first;
 }
 
@@ -225,7 +59,7 @@ static struct all *good(const char *yaml)
     struct all *o = ARENA_NEW(&a, struct all);
     errors_init(&e, &a);
     EXPECT(schema_parse(&all_schema, read(yaml), &a, o, STR(""), &e));
-    EXPECT_STR(errors_text(&e), STR(""));
+    EXPECT_STR(test_errors(&e), STR(""));
     return o;
 }
 
@@ -411,7 +245,7 @@ static void refusals(void)
     EXPECT(schema_validate(&limit_schema, read("window: 2s"), true, STR("spec.throttle"), &e));
     EXPECT(schema_validate(&path_schema, read("{}"), true, STR("p"), &e));
     EXPECT(!schema_validate(&limit_schema, read("window: x"), true, STR("spec.throttle"), &e));
-    EXPECT_STR(errors_text(&e),
+    EXPECT_STR(test_errors(&e),
                STR("f:1:9: spec.throttle.window: want a duration like 250ms, got 'x'\n"));
 }
 
@@ -659,17 +493,17 @@ static void linting(void)
 void unit_schema(void)
 {
     arena_init(&a, 0, 0);
-    registry_add("unit", "throttle", &limit_schema, NULL);
-    registry_add("unit", "alpha", &port_schema, keys);
+    registry_add("every-type", "throttle", &limit_schema, NULL);
+    registry_add("every-type", "alpha", &port_schema, keys);
 
     CASE("a registry is sorted and finds by key");
     size_t n;
-    const struct registry_row *rows = registry_rows("unit", &n);
+    const struct registry_row *rows = registry_rows("every-type", &n);
     EXPECT_INT(n, 2);
     EXPECT(n == 2 && strcmp(rows[0].key, "alpha") == 0);
-    EXPECT(registry_find("unit", STR("throttle"))->schema == &limit_schema);
-    EXPECT(registry_find("unit", STR("alpha"))->extra == keys);
-    EXPECT(registry_find("unit", STR("beta")) == NULL);
+    EXPECT(registry_find("every-type", STR("throttle"))->schema == &limit_schema);
+    EXPECT(registry_find("every-type", STR("alpha"))->extra == keys);
+    EXPECT(registry_find("every-type", STR("beta")) == NULL);
     EXPECT(registry_find("no-such-registry", STR("x")) == NULL);
 
     bad_document();
