@@ -21,6 +21,7 @@ struct dns_name {
 };
 struct dns_endpoints {
     struct proxy *proxy;
+    struct cluster_runtime *rt; /* of the newest world, or the one that is to be it */
     struct cluster_state *state;
     struct arena arena;
     struct endpoint_ref *fixed;
@@ -65,7 +66,9 @@ static void publish(struct dns_endpoints *d)
                         : pending ? "The service's name is not resolved yet."
                         : failed  ? "The service's name does not resolve."
                                   : NULL;
-    cluster_set_endpoints(d->proxy, d->state, v, n, error);
+    cluster_set_endpoints(d->proxy, d->rt, v, n, error);
+    if (d->state->dns == d)
+        cluster_publish(d->proxy, d->rt);
     mem_free(v);
 }
 
@@ -116,7 +119,7 @@ void dns_endpoints_stop(struct cluster_state *s)
     struct dns_endpoints *d = s->dns;
     if (!d)
         return;
-    s->dns = NULL;
+    s->dns = NULL; /* its runtime may be gone next */
     for (size_t i = 0; i < d->n_names; i++) {
         if (d->names[i].query)
             dns_cancel(d->names[i].query);
@@ -147,13 +150,15 @@ static void add_name(struct dns_endpoints *d, const struct endpoint *e,
     }
 }
 
-static void adopt(struct proxy *p, const struct cluster_runtime *c)
+static void prepare(struct proxy *p, struct cluster_runtime *c)
 {
     struct dns_endpoints *d = NEW(struct dns_endpoints), *before = c->state->dns;
     size_t n = c->conf->endpoints.n;
     arena_init(&d->arena, 4096, 0);
     d->proxy = p;
+    d->rt = c;
     d->state = c->state;
+    c->dns = d;
     d->fixed = ARENA_ARRAY(&d->arena, struct endpoint_ref, n ? n : 1);
     size_t names = 0;
     union addr a;
@@ -168,15 +173,33 @@ static void adopt(struct proxy *p, const struct cluster_runtime *c)
         else
             add_name(d, e, before);
     }
-    dns_endpoints_stop(c->state);
-    c->state->dns = d;
     publish(d);
     for (size_t i = 0; i < d->n_names; i++)
         ask(&d->names[i].timer);
 }
 
-void endpoints_adopt(struct proxy *p, struct runtime *r)
+void endpoints_prepare(struct proxy *p, struct runtime *r)
 {
     for (size_t i = 0; i < r->n_clusters; i++)
-        adopt(p, &r->clusters[i]);
+        prepare(p, &r->clusters[i]);
+}
+
+bool endpoints_pending(const struct runtime *r)
+{
+    for (size_t i = 0; i < r->n_clusters; i++)
+        for (size_t k = 0; k < r->clusters[i].dns->n_names; k++)
+            if (!r->clusters[i].dns->names[k].answered)
+                return true;
+    return false;
+}
+
+void endpoints_publish(struct proxy *p, struct runtime *r)
+{
+    for (size_t i = 0; i < r->n_clusters; i++) {
+        struct cluster_runtime *c = &r->clusters[i];
+        dns_endpoints_stop(c->state);
+        c->state->dns = c->dns;
+        c->dns = NULL;
+        cluster_publish(p, c);
+    }
 }

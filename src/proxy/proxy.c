@@ -14,7 +14,9 @@
 #include <sys/resource.h>
 
 enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4 };
-static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S; /* then it is told */
+static const int64_t NAMES_PATIENCE_NS = 2 * NS_PER_S; /* a name server that does not answer must
+                                                          not keep a change away for long */
+static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S;     /* then it is told */
 
 /* ---- sockets ---- */
 static struct str keep_str(struct str s)
@@ -211,11 +213,22 @@ static bool all_adopted(const struct proxy *p, uint64_t generation)
     return true;
 }
 
+/* Names that are new are looked up before anybody may ask for them: without the wait the first
+ * requests after every such change would be refused. */
+static void prepare_endpoints(struct proxy *p, struct runtime *r)
+{
+    int64_t patience = clock_mono() + NAMES_PATIENCE_NS;
+    endpoints_prepare(p, r);
+    while (endpoints_pending(r) && clock_mono() < patience && !p->draining)
+        loop_turn(p->loop, 10 * NS_PER_MS);
+}
+
 static void swap(struct proxy *p, struct runtime *r)
 {
+    prepare_endpoints(p, r);
     r->generation = atomic_load(&p->generation) + 1;
     atomic_store(&p->generation, r->generation);
-    endpoints_adopt(p, r);
+    endpoints_publish(p, r);
     atomic_store_explicit(&p->published, r, memory_order_release);
     for (unsigned i = 0; i < p->n_workers; i++)
         loop_post(p->workers[i].loop, &p->workers[i].adopt);

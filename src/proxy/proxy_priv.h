@@ -97,7 +97,9 @@ void proxy_wake_workers(struct proxy *p);
 /* health.c, dns_endpoints.c: main thread */
 void health_adopt(struct proxy *p, struct runtime *r);
 void health_stop(struct cluster_state *s);
-void endpoints_adopt(struct proxy *p, struct runtime *r);
+void endpoints_prepare(struct proxy *p, struct runtime *r); /* names are asked for */
+bool endpoints_pending(const struct runtime *r); /* prepared, but a name is not answered yet */
+void endpoints_publish(struct proxy *p, struct runtime *r);
 void dns_endpoints_stop(struct cluster_state *s);
 
 /* watchdog.c: main thread, a few times a second */

@@ -177,8 +177,10 @@ void runtime_free(struct runtime *r)
         if (r->listeners[i].socket)
             atomic_fetch_sub(&r->listeners[i].socket->users, 1);
     }
-    for (size_t i = 0; i < r->n_clusters; i++)
+    for (size_t i = 0; i < r->n_clusters; i++) {
         tls_unref(r->clusters[i].tls);
+        endpoint_set_unref(r->clusters[i].set);
+    }
     arena_fini(&r->arena);
     mem_free(r);
 }

@@ -108,7 +108,7 @@ struct cluster_view *upstream_view(struct worker *w, const struct cluster_runtim
     uint64_t version = atomic_load_explicit(&v->state->version, memory_order_acquire);
     if (LIKELY(version == v->version && (v->recheck == 0 || loop_now(w->loop) < v->recheck)))
         return v;
-    const struct endpoint_set *set = atomic_load_explicit(&v->state->set, memory_order_acquire);
+    const struct endpoint_set *set = atomic_load_explicit(&rt->set, memory_order_acquire);
     if ((set ? set->id : 0) != v->set_id && !view_resize(v, set)) {
         v->version = UINT64_MAX;
         return NULL;

@@ -20,22 +20,25 @@ struct endpoint_state {
     _Atomic uint64_t in_set;           /* id of the newest endpoint set that has it */
     _Atomic uint64_t requests, errors; /* totals for /status */
 };
-/* The endpoints of a cluster now: replaced as a whole when a world or DNS changes them; freed after
- * every worker has turned. */
+/* The endpoints of a cluster: replaced as a whole when DNS changes them. Each world has its own,
+ * since transport and addresses belong together: a request of the world before must not meet a
+ * service that has moved to another port and speaks TLS there. Counted; freed after every worker
+ * has turned. */
 struct endpoint_ref {
     struct endpoint_state *state;
     uint32_t weight;
 };
 struct endpoint_set {
     uint64_t id; /* unique: an address can be given out again by the heap */
+    _Atomic uint32_t refs;
     size_t n;
     const char *error; /* DNS: why there is none */
     struct endpoint_ref v[];
 };
 struct cluster_state {
     struct str name;
-    _Atomic(struct endpoint_set *) set;
-    _Atomic uint64_t version; /* changes with the set, health or ejection */
+    _Atomic(struct endpoint_set *) set; /* of the newest world */
+    _Atomic uint64_t version;           /* changes with the set, health or ejection */
     _Atomic uint32_t connections, pending, requests, retries;
     _Atomic uint32_t ejected;
     _Atomic bool starved; /* a worker waits for a connection permit */
@@ -46,9 +49,14 @@ struct cluster_state {
 };
 struct cluster_state *cluster_state_get(struct str name); /* main thread */
 struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *a);
-/* Publishes a set; the old one is retired. Main thread. */
-void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v,
+struct cluster_runtime;
+/* The endpoints of c from now on; what was before is retired. Main thread. */
+void cluster_set_endpoints(struct proxy *p, struct cluster_runtime *c, const struct endpoint_ref *v,
                            size_t n, const char *error);
+/* c is of the newest world: its endpoints are those that are checked, shown and kept. Main thread.
+ */
+void cluster_publish(struct proxy *p, const struct cluster_runtime *c);
+void endpoint_set_unref(struct endpoint_set *s); /* NULL is fine; any thread */
 /* A try ended. Passive ejection is decided here. Any worker. */
 void endpoint_report(struct cluster_state *c, struct endpoint_state *e,
                      const struct health_section *h, bool failed, int64_t now);
@@ -64,13 +72,15 @@ struct cluster_runtime {
     struct tls_ctx *tls; /* NULL = clear */
     struct str tls_key;  /* identity for pool keys: "" = clear */
     uint8_t proto;       /* enum http_proto */
+    _Atomic(struct endpoint_set *) set;
+    struct dns_endpoints *dns; /* until it is published */
     struct cluster_view *
         *views; /* by worker id: each worker finds its own once, without a search */
 };
 
 /* ---- per worker (upstream.c) ---- */
 struct cluster_view {
-    const struct cluster_runtime *rt; /* of the worker's current world */
+    const struct cluster_runtime *rt; /* who asked last */
     struct cluster_state *state;
     const struct endpoint_set *set;
     uint64_t set_id;

@@ -59,25 +59,65 @@ static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v,
     return true;
 }
 
-void cluster_set_endpoints(struct proxy *p, struct cluster_state *s, const struct endpoint_ref *v,
-                           size_t n, const char *error)
+static struct endpoint_set *set_new(const struct endpoint_ref *v, size_t n, const char *error)
 {
-    struct endpoint_set *old = atomic_load_explicit(&s->set, memory_order_relaxed);
-    if (same_set(old, v, n, error))
-        return;
     struct endpoint_set *set = mem_need(sizeof(*set) + n * sizeof(*v));
     static uint64_t ids;
     set->id = ++ids;
+    atomic_init(&set->refs, 1);
     set->n = n;
     set->error = error;
     if (n)
         memcpy(set->v, v, n * sizeof(*v));
-    for (size_t i = 0; i < n; i++) /* before the set is seen: what is newer than it is not gone */
-        atomic_store_explicit(&v[i].state->in_set, set->id, memory_order_release);
-    atomic_store_explicit(&s->set, set, memory_order_release);
-    atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
+    return set;
+}
+
+static struct endpoint_set *set_ref(struct endpoint_set *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void endpoint_set_unref(struct endpoint_set *s)
+{
+    if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+        mem_free(s);
+}
+
+static void set_retired(void *set)
+{
+    endpoint_set_unref(set);
+}
+
+static void set_replace(struct proxy *p, _Atomic(struct endpoint_set *) *at, struct endpoint_set *s)
+{
+    struct endpoint_set *old = atomic_exchange_explicit(at, s, memory_order_acq_rel);
     if (old)
-        proxy_retire(p, mem_free, old);
+        proxy_retire(p, set_retired, old);
+}
+
+void cluster_set_endpoints(struct proxy *p, struct cluster_runtime *c, const struct endpoint_ref *v,
+                           size_t n, const char *error)
+{
+    struct endpoint_set *now = atomic_load_explicit(&c->set, memory_order_relaxed),
+                        *newest = atomic_load_explicit(&c->state->set, memory_order_relaxed);
+    if (same_set(now, v, n, error))
+        return;
+    /* the very same one, where it can be: nobody's turn and no connection is lost by a reload */
+    bool same = same_set(newest, v, n, error);
+    set_replace(p, &c->set, same ? set_ref(newest) : set_new(v, n, error));
+}
+
+void cluster_publish(struct proxy *p, const struct cluster_runtime *c)
+{
+    struct cluster_state *s = c->state;
+    struct endpoint_set *set = atomic_load_explicit(&c->set, memory_order_relaxed);
+    if (set == atomic_load_explicit(&s->set, memory_order_relaxed))
+        return;
+    for (size_t i = 0; i < set->n; i++) /* before it is seen: what is newer than it is not gone */
+        atomic_store_explicit(&set->v[i].state->in_set, set->id, memory_order_release);
+    set_replace(p, &s->set, set_ref(set));
+    atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
 }
 
 bool endpoint_usable(const struct endpoint_state *e, int64_t now)

@@ -1,0 +1,81 @@
+"""Endpoints that change: with the transport of their service, by name, without end."""
+import socket
+import struct
+import threading
+
+from peers import reply
+from weirlib import gateway, policy, route, rule, same, secret, service, simple
+
+
+class Names:
+    """A name server that knows every name: A is what answer(name) says, AAAA is empty."""
+
+    def __init__(self, env, answer=lambda name: ["127.0.0.1"]):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.answer, self.asked = answer, []
+        self.variables = {"WEIR_DNS_SERVER": "127.0.0.1:%d" % self.sock.getsockname()[1]}
+        env.cleanups.append(self.close)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                q, peer = self.sock.recvfrom(4096)
+            except OSError:
+                return
+            if not q:
+                return
+            end, labels = 12, []
+            while q[end]:
+                labels.append(q[end + 1:end + 1 + q[end]].decode())
+                end += 1 + q[end]
+            kind = struct.unpack(">H", q[end + 1:end + 3])[0]
+            name = ".".join(labels)
+            self.asked.append(name)
+            rows = [b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(a) for a in (self.answer(name) if kind == 1 else [])]
+            self.sock.sendto(q[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, len(rows), 0, 0) + q[12:end + 5] + b"".join(rows), peer)
+
+    def close(self):
+        self.sock.close()
+
+
+def test_a_request_meets_the_endpoints_of_its_world(env):
+    """A service moves to another address and to TLS in one change: a request of the world before, tried again after it, still finds the old
+    address in clear, never the new one."""
+    ca, held, go = env.ca(), threading.Event(), threading.Event()
+
+    def old(x):
+        if len(up.requests) == 1:
+            held.set()
+            go.wait(30)
+            return reply(503, b"later")
+        return reply(200, b"old")
+
+    up, moved = env.upstream(old), env.upstream(lambda x: reply(200, b"new"), tls=ca.issue("shop.example"))
+    retry = policy("retry", {"service": "shop"}, retry={"attempts": 1, "on": ["503"]})
+    w = env.weir(simple(up, more=[retry]), workers=1)
+    c = env.client(w.addr())
+    c.request()
+    assert held.wait(30)
+    w.reload([gateway(), secret("ca", ca=ca), service("shop", moved, tls={"ca": {"secret": "ca"}, "serverName": "shop.example"}), route("shop", rule("shop")), retry])
+    go.set()
+    r = c.response()
+    same((r.status, r.body), (200, b"old"))
+    same(c.ask().body, b"new")
+    same([e["address"] for e in w.endpoints()], [moved.address])
+
+
+def test_a_new_name_is_known_before_it_is_used(env):
+    """At the start and at every change: names are looked up first, so that no request is refused because its service has no address yet."""
+    up, names = env.upstream(), Names(env)
+
+    def doc(i):
+        return simple("n%d.example:%d" % (i, up.port))
+
+    w = env.weir(doc(0), variables=names.variables)
+    c = env.client(w.addr())
+    same(c.ask().status, 200)
+    for i in range(1, 21):
+        w.reload(doc(i))
+        same((c.ask().status, "n%d.example" % i in names.asked), (200, True))
