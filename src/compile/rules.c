@@ -26,12 +26,19 @@ static uint64_t prefix_rank(struct str path)
     bool in = false;
     for (size_t i = 0; i < path.n; i++) {
         in = path.p[i] == '{' || (in && path.p[i] != '}');
-        text += !in;
+        text += !in && path.p[i] != '}';
         segments += path.p[i] == '/';
     }
     bool rest = str_ends(path, STR("...}"));
     return (uint64_t)str_find(path, '{') << 40 | (uint64_t)!rest << 39 | (segments & 0x7FFF) << 24 |
            (text & 0xFFFFFF);
+}
+
+/* /foo/ is the same prefix as /foo. The table takes the slash off too, so it is left on the path:
+   taken off twice, /foo// would be /foo. */
+static struct str without_slash(struct str prefix)
+{
+    return str_ends(prefix, STR("/")) ? str_sub(prefix, 0, prefix.n - 1) : prefix;
 }
 
 static void path_prepare(const struct route_path *p, struct prepared *ret)
@@ -57,9 +64,7 @@ static void path_prepare(const struct route_path *p, struct prepared *ret)
         class = CLASS_PREFIX;
         d->path_kind = PATH_PREFIX;
         d->path = p->prefix;
-        if (d->path.p[d->path.n - 1] == '/')
-            d->path.n--;
-        rank = (uint64_t)d->path.n << 40;
+        rank = (uint64_t)without_slash(d->path).n << 40;
     }
     ret->path_rank = class << 62 | rank;
 }
@@ -145,7 +150,7 @@ static void key_prepare(struct compile *c, struct prepared *p)
     if (p->def.path_kind == PATH_TEMPLATE)
         key_path(b, &p->def);
     else
-        buf_str(b, p->def.path);
+        buf_str(b, p->def.path_kind == PATH_PREFIX ? without_slash(p->def.path) : p->def.path);
     buf_char(b, ' ');
     buf_str(b, p->def.method);
     key_values(b, p->def.headers.v, p->def.headers.n);
