@@ -321,16 +321,19 @@ static bool capture_name_valid(struct str s)
     return s.n > 0;
 }
 
+static const char whole_segment[] = "a capture takes a whole segment: /{name}/";
+
 static const char *piece_fault(const struct piece *p, const struct path_captures *before)
 {
     if (!p->capture) {
         for (size_t i = 0; i < p->text.n; i++)
             if (!scan_is(p->text.p[i], SCAN_PATH) && p->text.p[i] != '.' && p->text.p[i] != '%')
-                return p->text.p[i] == '{' || p->text.p[i] == '}'
-                           ? "a capture takes a whole segment: /{name}/"
-                           : byte_fault(p->text.p[i]);
+                return p->text.p[i] == '{' || p->text.p[i] == '}' ? whole_segment
+                                                                  : byte_fault(p->text.p[i]);
         return NULL;
     }
+    if (str_find(p->text, '{') < p->text.n || str_find(p->text, '}') < p->text.n)
+        return whole_segment;
     if (!capture_name_valid(p->text))
         return "a capture's name is letters, digits, '_' and '-'";
     if (before->n == PATH_MAX_CAPTURES)

@@ -54,6 +54,21 @@ static bool path_check(const struct spot *s, struct str path)
     return SPOT_FAIL(s, "no request can have this path");
 }
 
+/* What stands between the captures is matched as it is written, too. */
+static bool template_check(const struct spot *s, struct str tmpl)
+{
+    char plain[PATH_MAX_BYTES], out[PATH_MAX_BYTES];
+    struct str normal;
+    if (tmpl.n > sizeof(plain))
+        return SPOT_FAIL(s, "no request can have this path");
+    for (size_t i = 0; i < tmpl.n; i++)
+        plain[i] = tmpl.p[i] == '{' || tmpl.p[i] == '}' ? '_' : tmpl.p[i];
+    return path_is_normal((struct str){ plain, tmpl.n }, out, &normal) ||
+           SPOT_FAIL(s,
+                     "no request has this path: dot segments and needless percent-encoding are "
+                     "resolved before a path is matched");
+}
+
 /* Every {name} of path must be captured by every match of the rule. */
 static bool captures_check(const struct spot *s, const struct route_rule *r, struct str path)
 {
@@ -103,6 +118,9 @@ static bool matches_check(const struct object *o, struct errors *e, size_t i)
         s.field = "path.prefix";
         if (p && p->prefix.n > 1)
             ok &= path_check(&s, p->prefix);
+        s.field = "path.template";
+        if (p && p->template.p)
+            ok &= template_check(&s, p->template);
     }
     return ok;
 }

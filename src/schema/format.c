@@ -146,7 +146,7 @@ bool format_check(enum field_format f, struct str s, const char **ret_want)
         [FMT_HOST] = "a lower-case host name like shop.example or *.shop.example, without a port",
         [FMT_ADDRESS] = "an address like 127.0.0.1:8000 or [::1]:8000",
         [FMT_ENDPOINT] = "an address or name with a port like 127.0.0.1:9000 or shop.internal:9000",
-        [FMT_PATH] = "a path that begins with / and has no query",
+        [FMT_PATH] = "a path like /api/v1, percent-encoded, without query or fragment",
         [FMT_TEMPLATE] = "a path template like /users/{id}/files/{rest...}",
         [FMT_REGEX] = "a regular expression",
         [FMT_HEADER] = "a header name like x-tenant",

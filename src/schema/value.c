@@ -1,5 +1,6 @@
 /* Scalars: text to typed value, checks with errors that speak the unit of the type, and back to
  * text. Pure. */
+#include "codec/path.h"
 #include "codec/regex.h"
 #include "schema/walk.h"
 #include <math.h>
@@ -230,6 +231,12 @@ static bool regex_check(const struct walk *w, const struct node *n, const struct
     return true;
 }
 
+static bool template_check(const struct walk *w, const struct node *n, const struct place *at)
+{
+    const char *why;
+    return path_template_valid(n->text, &why) || place_fail(w, at, n, "bad path template: %s", why);
+}
+
 bool string_check(const struct walk *w, const struct field *f, const struct node *n,
                   const struct place *at)
 {
@@ -243,6 +250,8 @@ bool string_check(const struct walk *w, const struct field *f, const struct node
     const char *want;
     if (format == FMT_REGEX)
         return regex_check(w, n, at);
+    if (format == FMT_TEMPLATE)
+        return template_check(w, n, at);
     if (format == FMT_ANY && (f->flags & F_REF))
         format = FMT_NAME;
     if (format == FMT_ANY || format_check(format, n->text, &want))

@@ -219,8 +219,8 @@ static void refusals(void)
           "f:1:32: spec.policies: unknown section 'trottle'; did you mean 'throttle'?\n" },
         { "spec:\n  wantA: true\n  rules:\n    - match:\n        - {}\n        - path: {prefix: "
           "api}\n      to: []\n",
-          "f:6:26: spec.rules[0].match[1].path.prefix: want a path that begins with / and has no "
-          "query, got 'api'\n"
+          "f:6:26: spec.rules[0].match[1].path.prefix: want a path like /api/v1, "
+          "percent-encoded, without query or fragment, got 'api'\n"
           "f:7:11: spec.rules[0].to: want at least 1 entry, got 0\n" },
         { "spec: {wantA: true, rules: [{match: [{path: {}}], to: [Shop]}]}",
           "f:1:45: spec.rules[0].match[0].path: want one of exact, prefix, regex\n"
