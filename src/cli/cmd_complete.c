@@ -38,8 +38,11 @@ static void bash_command(const struct command *c)
         printf(" --%s", o->name);
     printf("\"; values=\"");
     for (const struct option *o = c->options; o && o->name; o++)
-        if (o->arg && !takes_files(o->arg))
+        if (o->arg && !takes_files(o->arg)) {
             printf(" --%s", o->name);
+            if (o->letter)
+                printf(" -%c", o->letter);
+        }
     printf("\"; words=\"");
     operands(c);
     printf("\"; files=%s ;;\n", takes_files(c->args) ? "yes" : "no");
@@ -61,7 +64,8 @@ static void bash(void)
         "    esac\n"
         "    case $cur in -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")); return ;; esac\n"
         "    case \" $values \" in *\" $prev \"*)\n"
-        "        [ \"$prev\" != --output ] || COMPREPLY=($(compgen -W \"json text\" -- \"$cur\"))\n"
+        "        case $prev in --output|-o)\n"
+        "            COMPREPLY=($(compgen -W \"json text\" -- \"$cur\")) ;;\n        esac\n"
         "        return ;;\n    esac\n"
         "    case $prev in --*) files=yes ;; esac\n"
         "    if [ -n \"$words\" ]; then\n"
@@ -71,32 +75,107 @@ static void bash(void)
         "}\ncomplete -o filenames -F _weir weir\n");
 }
 
+/* Texts inside '...' of a shell script. `special`: what a backslash stands before, too. */
+static void quoted(const char *text, const char *special)
+{
+    for (; *text; text++) {
+        if (*text == '\'')
+            fputs("'\\''", stdout);
+        else if (strchr(special, *text))
+            printf("\\%c", *text);
+        else
+            putchar(*text);
+    }
+}
+
+/* The words an option can have as its value; NULL: any text, or a file. */
+static const char *choices(const struct option *o)
+{
+    return strcmp(o->name, "output") == 0 ? "json text" : NULL;
+}
+
+static void zsh_option(const struct option *o)
+{
+    printf(" \\\n            ");
+    if (o->many)
+        printf("'*'");
+    else if (o->letter)
+        printf("'(-%c --%s)'", o->letter, o->name);
+    if (o->letter)
+        printf("{-%c%s,--%s%s}", o->letter, o->arg ? "+" : "", o->name, o->arg ? "=" : "");
+    else
+        printf("--%s%s", o->name, o->arg ? "=" : "");
+    printf("'[");
+    quoted(o->doc, "[]:\\");
+    printf("]");
+    if (choices(o))
+        printf(":%s:(%s)", o->arg, choices(o));
+    else if (o->arg)
+        printf(":%s:%s", o->arg, takes_files(o->arg) ? "_files" : " ");
+    printf("'");
+}
+
 static void zsh(void)
 {
     printf(
         "#compdef weir\n_weir() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(");
-    for (size_t i = 0; commands[i]; i++)
-        printf("\n            '%s:%s'", commands[i]->name, commands[i]->summary);
-    printf(
-        ")\n        _describe command commands\n        return\n    fi\n    case ${words[2]} in\n");
     for (size_t i = 0; commands[i]; i++) {
-        printf("    %s) _arguments", commands[i]->name);
+        printf("\n            '%s:", commands[i]->name);
+        quoted(commands[i]->summary, ":\\");
+        printf("'");
+    }
+    printf(
+        ")\n        _describe command commands\n        return\n    fi\n"
+        "    local command=${words[2]}\n    shift words\n    (( CURRENT-- ))\n"
+        "    case $command in\n");
+    for (size_t i = 0; commands[i]; i++) {
+        printf("    %s)\n        _arguments -s", commands[i]->name);
         for (const struct option *o = commands[i]->options; o && o->name; o++)
-            printf(" '--%s%s'", o->name, o->arg ? "=" : "");
-        printf(" '*:file:_files' ;;\n");
+            zsh_option(o);
+        printf(" \\\n            '--help[Tells what the command does.]' '*:%s:",
+               takes_files(commands[i]->args) ? "file" : "word");
+        if (takes_files(commands[i]->args)) {
+            printf("_files' ;;\n");
+        } else {
+            printf("(");
+            operands(commands[i]);
+            printf(" )' ;;\n");
+        }
     }
     printf("    esac\n}\n_weir \"$@\"\n");
 }
 
+static void fish_command(const struct command *c)
+{
+    printf("complete -c weir -n __fish_use_subcommand -a %s -d '", c->name);
+    quoted(c->summary, "\\");
+    printf("'\n");
+    if (takes_files(c->args)) {
+        printf("complete -c weir -n '__fish_seen_subcommand_from %s' -F\n", c->name);
+    } else {
+        printf("complete -c weir -n '__fish_seen_subcommand_from %s' -a '", c->name);
+        operands(c);
+        printf("'\n");
+    }
+    for (const struct option *o = c->options; o && o->name; o++) {
+        printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s", c->name, o->name);
+        if (o->letter)
+            printf(" -s %c", o->letter);
+        if (choices(o))
+            printf(" -x -a '%s'", choices(o));
+        else if (o->arg)
+            fputs(takes_files(o->arg) ? " -r -F" : " -x", stdout);
+        printf(" -d '");
+        quoted(o->doc, "\\");
+        printf("'\n");
+    }
+}
+
 static void fish(void)
 {
-    for (size_t i = 0; commands[i]; i++) {
-        const struct command *c = commands[i];
-        printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", c->name, c->summary);
-        for (const struct option *o = c->options; o && o->name; o++)
-            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s%s\n", c->name,
-                   o->name, o->arg ? " -r" : "");
-    }
+    printf("complete -c weir -f\n");
+    for (size_t i = 0; commands[i]; i++)
+        fish_command(commands[i]);
 }
 
 static int paths(const struct invocation *in)

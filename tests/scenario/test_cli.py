@@ -346,14 +346,16 @@ def test_completion_in_bash(env):
     env.write("shop.yaml", GOOD)
     for words, want, unwanted in ((["weir", ""], {"up", "explain", "help"}, {"shop.yaml"}), (["weir", "ex"], {"explain"}, {"up"}), (["weir", "up", "--st"], {"--status"}, {"--to"}),
                                   (["weir", "up", "sh"], {"shop.yaml"}, set()), (["weir", "up", "--status", ""], set(), {"shop.yaml"}), (["weir", "up", "--data", "sh"], {"shop.yaml"}, set()),
-                                  (["weir", "check", "--output", ""], {"json", "text"}, {"shop.yaml"}), (["weir", "docs", ""], {"Gateway", "rateLimit"}, {"shop.yaml"}),
+                                  (["weir", "check", "--output", ""], {"json", "text"}, {"shop.yaml"}), (["weir", "check", "-o", ""], {"json", "text"}, {"shop.yaml"}), (["weir", "docs", ""], {"Gateway", "rateLimit"}, {"shop.yaml"}),
                                   (["weir", "complete", ""], {"bash", "zsh", "fish"}, {"shop.yaml"}), (["weir", "help", "e"], {"echo", "explain"}, {"up"})):
         got = bash_completes(env, *words)
         assert want <= got and not unwanted & got, "%r gave %r" % (words, got)
     for shell in ("zsh", "fish"):
         code, out, err = env.run("complete", shell)
         same((code, err), (0, ""))
-        assert "explain" in out and "status" in out, out
+        assert "explain" in out and "status" in out and "json text" in out and "rateLimit" in out, out
+        odd = [l for l in out.splitlines() if l.replace("'\\''", "").count("'") % 2]  # a quotation mark of a text must not end a word
+        same(odd, [])
     same(env.run("complete", "paths", "Policy", "spec.rateLimit.")[0], 0)
     assert "requests" in env.run("complete", "paths", "Policy", "spec.rateLimit.")[1]
 
