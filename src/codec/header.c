@@ -305,6 +305,17 @@ size_t headers_remove(struct headers *h, struct str name)
     return removed;
 }
 
+bool header_fixed(struct str name)
+{
+    static const char *const names[] = { "connection", "content-length",    "host",
+                                         "keep-alive", "proxy-connection",  "te",
+                                         "trailer",    "transfer-encoding", "upgrade" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_ieq(name, str_from(names[i])))
+            return true;
+    return false;
+}
+
 bool header_list_has(struct str value, struct str token)
 {
     struct str item;

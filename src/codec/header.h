@@ -79,6 +79,8 @@ extern const struct str header_id_name[HDR_COUNT]; /* lower case */
 /* A name that with '-' for '_' is one that a proxy asserts, or that frames: to what makes variables
  * of names (CGI, WSGI and their heirs) it is the same. */
 bool header_disguised(struct str name);
+/* Framing, the host and what ends with the connection: no edit by a user may touch them. */
+bool header_fixed(struct str name);
 bool header_name_valid(struct str s); /* RFC 9110 token, not empty */
 bool header_value_valid(
     struct str s); /* no control characters but HTAB inside; no surrounding space needed */

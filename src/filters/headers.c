@@ -9,16 +9,25 @@ struct headers_conf {
     struct edits request, response;
 };
 static const struct field edit_fields[] = {
-    FIELD(struct edits, set, "set", "Fields to set, replacing what is there.", .max = 64),
-    FIELD(struct edits, add, "add", "Fields to add.", .max = 64),
+    FIELD(struct edits, set, "set", "Fields to set, replacing what is there.",
+          .flags = F_KEY_NOCASE, .max = 64),
+    FIELD(struct edits, add, "add", "Fields to add.", .flags = F_KEY_NOCASE, .max = 64),
     FIELD(struct edits, remove, "remove", "Fields to remove.", .format = FMT_HEADER, .max = 64),
     FEND,
 };
 
+static bool refuse(const struct node *at, struct str path, struct str name, const char *why,
+                   struct errors *e)
+{
+    return fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path, "'%.*s' %s",
+                STR_FMT(str_sub(name, 0, 64)), why);
+}
+
 /* Names and values of maps have no format of their own: checked here, so that no edit can become a
- * second field. */
+ * second field. What frames a message is not for editing: it would be passed over silently. */
 static bool check_edits(const void *obj, const struct node *at, struct str path, struct errors *e)
 {
+    static const char fixed[] = "cannot be edited: it belongs to the connection";
     const struct edits *d = obj;
     const str_map *maps[] = { &d->set, &d->add };
     bool ok = true;
@@ -26,19 +35,25 @@ static bool check_edits(const void *obj, const struct node *at, struct str path,
         for (size_t k = 0; k < maps[i]->n; k++) {
             struct str name = maps[i]->v[k].key;
             if (!header_name_valid(name) || !header_value_valid(maps[i]->v[k].value))
-                ok = fail(e, at ? at->file : STR(""), at ? at->line : 0, at ? at->col : 0, path,
-                          "'%.*s' is not a header field with a value that can be sent",
-                          STR_FMT(name));
+                ok = refuse(at, path, name, "is not a header field with a value that can be sent",
+                            e);
+            else if (header_fixed(name))
+                ok = refuse(at, path, name, fixed, e);
         }
     }
+    for (size_t k = 0; k < d->remove.n; k++)
+        if (header_fixed(d->remove.v[k]))
+            ok = refuse(at, path, d->remove.v[k], fixed, e);
     return ok;
 }
 
-static const struct schema edit_schema = { .name = "headerEdit",
-                                           .doc = "Changes of header fields.",
-                                           .size = sizeof(struct edits),
-                                           .fields = edit_fields,
-                                           .check = check_edits };
+static const struct schema edit_schema = {
+    .name = "headerEdit",
+    .doc = "Changes of header fields: remove, then set, then add.",
+    .size = sizeof(struct edits),
+    .fields = edit_fields,
+    .check = check_edits
+};
 static const struct field fields[] = {
     FOBJ(struct headers_conf, request, "request", &edit_schema, "Changes of the request."),
     FOBJ(struct headers_conf, response, "response", &edit_schema, "Changes of the response."),

@@ -1,5 +1,6 @@
 /* What one rule of a Route can say wrong by itself: paths that no request can have, captures that
    no match gives, actions that exclude each other, headers that are not for editing. */
+#include "codec/header.h"
 #include "codec/path.h"
 #include "model/spec.h"
 
@@ -190,18 +191,6 @@ static bool action_check(const struct object *o, struct errors *e, size_t i)
         ok = spec_fail(e, o, AT("spec.rules[%zu].reply.body", i), "an answer %lld has no body",
                        (long long)p->status);
     return ok;
-}
-
-/* Headers that belong to the connection or to the framing of messages: the proxy's own. */
-static bool header_fixed(struct str name)
-{
-    static const char *const names[] = { "connection", "content-length",    "host",
-                                         "keep-alive", "proxy-connection",  "te",
-                                         "trailer",    "transfer-encoding", "upgrade" };
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (str_ieq(name, str_from(names[i])))
-            return true;
-    return false;
 }
 
 /* What is wrong with editing a header; false with nothing to say when all is well. */

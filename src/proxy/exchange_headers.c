@@ -128,7 +128,8 @@ static bool add_own_fields(struct exchange *x)
             (struct own_field){ HDR_X_FORWARDED_PROTO, x->req.tls ? STR("https") : STR("http") };
     if (!host && x->req.authority.n) /* set_host has checked it */
         v[n++] = (struct own_field){ HDR_X_FORWARDED_HOST, x->req.authority };
-    if (x->request_id.n)
+    bool given = x->filter_at && headers_find_id(&x->req.headers, HDR_X_REQUEST_ID);
+    if (x->request_id.n && !given)
         v[n++] = (struct own_field){ HDR_X_REQUEST_ID, x->request_id };
     v[n++] = (struct own_field){ HDR_VIA, x->req.version == HTTP_2    ? STR("2 weir")
                                           : x->req.version == HTTP_10 ? STR("1.0 weir")

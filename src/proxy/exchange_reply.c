@@ -66,9 +66,11 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
     if (!kept)
         return;
     exchange_apply_edits(x, m, true);
-    if (!dated)
+    /* One of each: that of a filter or an edit where there is one. */
+    bool edited = ran || (x->match.action && x->match.action->edits.n);
+    if (!dated && !(edited && headers_find_id(&m->headers, HDR_DATE)))
         (void)add_own(m, HDR_DATE, worker_date(x->w));
-    if (x->request_id.n)
+    if (x->request_id.n && !(edited && headers_find_id(&m->headers, HDR_X_REQUEST_ID)))
         (void)add_own(m, HDR_X_REQUEST_ID, x->request_id);
     for (uint8_t i = 0; i < x->n_resp_headers; i++)
         (void)add(m, header_name(&x->resp_headers[i]), header_value(&x->resp_headers[i]));

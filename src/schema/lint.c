@@ -82,6 +82,8 @@ static void lint_shape(struct lint *l, const struct schema *s, const struct fiel
         say(l, s, f, "only an object or sections can be inlined");
     if ((f->flags & F_STR_SHORT) && (!f->sub || !field_is_scalar(&f->sub->fields[0])))
         say(l, s, f, "the short form needs a scalar first field");
+    if ((f->flags & F_KEY_NOCASE) && f->type != T_MAP_STR)
+        say(l, s, f, "only a map of strings has keys without case");
     if ((f->flags & F_REF) && (!f->ref || (f->type != T_STR && f->type != T_LIST_STR)))
         say(l, s, f, "a reference is a string with the kind it names");
     if (f->format != FMT_ANY && f->type != T_STR && f->type != T_LIST_STR && f->type != T_MAP_STR &&

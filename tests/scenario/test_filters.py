@@ -178,6 +178,24 @@ def test_headers_policy_on_our_own_answers(env):
     same((r.status, r.header("x-frame-options")), (404, "DENY"))
 
 
+def test_one_date_and_one_request_id(env):
+    """A field that the gateway adds by itself and an edit sets is there once, as it was set."""
+    up = env.upstream()
+    w = env.weir(simple(up, more=[edge_policy(headers={"request": {"set": {"X-Request-Id": "theirs"}}, "response": {"set": {"Date": "today", "X-Request-Id": "ours"}}})]))
+    r = env.client(w.addr()).ask()
+    same((r.headers.all("date"), r.headers.all("x-request-id")), (["today"], ["ours"]))
+    same(up.requests[0].headers.all("x-request-id"), ["theirs"])
+
+
+def test_what_frames_a_message_is_not_edited(env):
+    """A route refuses it, and so does a policy: it would have no effect."""
+    for name in ("Content-Length", "transfer-encoding", "Host", "connection", "upgrade"):
+        for way in ("request", "response"):
+            for change in ({"set": {name: "1"}}, {"add": {name: "1"}}, {"remove": [name]}):
+                code, _, err = env.run("check", env.write("bad.yaml", simple("127.0.0.1:9", more=[edge_policy(headers={way: change})])))
+                same((code, "'%s' cannot be edited" % name in err), (1, True), (name, way, change, err))
+
+
 # ---- merging ----
 def test_most_specific_policy_wins_field_by_field(env):
     """mesh < service < gateway < route: each field from the most specific object that says it."""
@@ -200,3 +218,20 @@ def test_priority_breaks_ties(env):
     w = env.weir([*simple(env.upstream()), policy("a", {"service": "shop"}, headers={"response": {"set": {"X-P": "a"}}}, ),
                   dict(policy("b", {"service": "shop"}, priority=10, headers={"response": {"set": {"X-P": "b"}}}))])
     same(env.client(w.addr()).ask().header("x-p"), "b")
+
+
+def test_the_case_of_a_header_is_not_another_field(env):
+    """X-A of a gateway does not come between x-a of the mesh and x-a of the route."""
+    up = env.upstream()
+
+    def documents(way):
+        return [*simple(up), policy("mesh", {"mesh": "default"}, headers={"request": {way: {"x-a": "mesh", "x-b": "mesh"}}}),
+                policy("gate", {"gateway": "edge"}, headers={"request": {way: {"X-A": "gate", "X-B": "gate"}}}),
+                policy("route", {"route": "shop"}, headers={"request": {way: {"x-a": "route"}}})]
+
+    w = env.weir(documents("set"))
+    for way in ("set", "add"):
+        w.reload(documents(way))
+        same(env.client(w.addr()).ask().status, 200)
+        h = up.requests[-1].headers
+        same((h.all("x-a"), h.all("x-b")), (["route"], ["gate"]), way)
