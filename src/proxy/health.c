@@ -311,8 +311,14 @@ static void on_watch(struct timer *t)
     timer_set(h->proxy->loop, t, loop_now(h->proxy->loop) + NS_PER_S);
 }
 
-/* forget: endpoints count as healthy again; else what is known stays for the checker that follows.
- */
+static bool in_use(const struct cluster_state *s, const struct endpoint_state *e)
+{
+    const struct endpoint_set *set = atomic_load(&s->set);
+    return set && atomic_load(&e->in_set) == set->id;
+}
+
+/* forget: endpoints count as healthy again; else what is known of those that the service still has
+ * stays for the checker that follows. */
 static void stop_checker(struct cluster_state *s, bool forget)
 {
     struct health_checker *h = s->checker;
@@ -321,7 +327,8 @@ static void stop_checker(struct cluster_state *s, bool forget)
     s->checker = NULL;
     LIST_FOR_SAFE(it, tmp, &h->probes)
     {
-        probe_free(CONTAINER_OF(it, struct probe, link), forget);
+        struct probe *p = CONTAINER_OF(it, struct probe, link);
+        probe_free(p, forget || !in_use(s, p->e));
     }
     timer_fini(h->proxy->loop, &h->watch);
     tls_unref(h->tls);

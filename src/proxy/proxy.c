@@ -94,12 +94,20 @@ static bool own_port(const struct proxy *p, uint16_t port)
     return false;
 }
 
-/* SO_REUSEPORT would let two processes share an address by accident; a probe without it finds the
- * other one. */
+/* SO_REUSEPORT would let two listeners share an address by accident, and each would get some of the
+ * other's connections: another one of ours (written differently, or on a port that it was given for
+ * 0) is among the bound, another process is found by a probe without it. */
 static bool address_free(const struct proxy *p, const struct listener *l, const union addr *a,
                          struct errors *e)
 {
     union addr got;
+    LIST_FOR(it, &p->bound)
+    {
+        const struct bound *b = CONTAINER_OF(it, struct bound, link);
+        if (b->keep && addr_equal(&b->real, a))
+            return fail(e, STR(""), 0, 0, l->name, "cannot listen on %.*s: listener '%.*s' does",
+                        STR_FMT(l->address), STR_FMT(b->name));
+    }
     if (addr_port(a) == 0 || own_port(p, addr_port(a)))
         return true;
     int fd = listen_open(a, (struct listen_opts){ .backlog = 1 }, &got);
