@@ -58,6 +58,19 @@ void mem_free(void *p)
     free(p);
 }
 
+void mem_trim(void)
+{
+    (void)malloc_trim(0);
+}
+
+/* glibc looks at the end of a thread's heap only when something of this size is freed there. */
+void mem_trim_own(void)
+{
+    enum { LARGE_FREE = 128 << 10 };
+    void *volatile p = malloc(LARGE_FREE);
+    free(p);
+}
+
 #ifdef WEIR_DEBUG /* the sanitizers know the heap */
 void *mem_pages(size_t *n)
 {

@@ -7,6 +7,10 @@
 NODISCARD void *mem_alloc(size_t n);
 NODISCARD void *mem_realloc(void *p, size_t n); /* new bytes are not zeroed */
 void mem_free(void *p);
+/* Pages that hold nothing any more go back to the system: holes in the heaps of all threads, whose
+   allocations may wait for some milliseconds; then the end of the calling thread's own. */
+void mem_trim(void);
+void mem_trim_own(void);
 /* mem_alloc for start-up and for objects too small to plan for: ends the process when memory is
  * out. */
 NODISCARD void *mem_need(size_t n) __attribute__((returns_nonnull));

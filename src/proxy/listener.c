@@ -133,7 +133,11 @@ static void on_reject(struct http_server *srv, struct http_stream *s, struct htt
 static void count_connections(struct worker_listener *l, int by)
 {
     atomic_fetch_add_explicit(&l->runtime->socket->connections, (uint32_t)by, memory_order_relaxed);
-    atomic_fetch_add_explicit(&l->w->p->connections, (uint32_t)by, memory_order_relaxed);
+    struct proxy *p = l->w->p;
+    uint32_t now = (uint32_t)by +
+                   atomic_fetch_add_explicit(&p->connections, (uint32_t)by, memory_order_relaxed);
+    if (by > 0 && now > atomic_load_explicit(&p->peak_connections, memory_order_relaxed))
+        atomic_store_explicit(&p->peak_connections, now, memory_order_relaxed);
     metric_add(l->runtime->metrics.active, l->w->id, by);
     if (by > 0)
         metric_add(l->runtime->metrics.connections, l->w->id, by);

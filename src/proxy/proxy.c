@@ -13,10 +13,11 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4 };
+enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4, CROWD = 256 };
 static const int64_t NAMES_PATIENCE_NS = 2 * NS_PER_S; /* a name server that does not answer must
                                                           not keep a change away for long */
-static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S;     /* then it is told */
+static const int64_t TRIM_AFTER_NS = 3 * NS_PER_S;
+static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S; /* then it is told */
 
 /* ---- sockets ---- */
 static struct str keep_str(struct str s)
@@ -368,6 +369,24 @@ static void free_retired(struct proxy *p)
         proxy_wake_workers(p);
 }
 
+/* What a crowd used goes back to the system after it: the heap alone keeps all of it as long as
+ * anything small lives behind it. */
+static void trim_after_a_crowd(struct proxy *p)
+{
+    uint32_t now = atomic_load_explicit(&p->connections, memory_order_relaxed),
+             peak = atomic_load_explicit(&p->peak_connections, memory_order_relaxed);
+    if (peak >= CROWD && now <= peak / 2) {
+        atomic_store_explicit(&p->peak_connections, now, memory_order_relaxed);
+        p->trim_at = loop_now(p->loop) + TRIM_AFTER_NS; /* workers have given up their spares */
+    }
+    if (p->trim_at == 0 || loop_now(p->loop) < p->trim_at)
+        return;
+    p->trim_at = 0;
+    mem_trim();
+    for (unsigned i = 0; i < p->n_workers; i++)
+        atomic_store_explicit(&p->workers[i].trim, true, memory_order_relaxed);
+}
+
 /* ---- signals, drain ---- */
 static void tell(struct proxy *p, enum proxy_event event, const struct errors *e)
 {
@@ -445,6 +464,7 @@ static void on_tick(struct timer *t)
     free_retired(p);
     watchdog_tick(p);
     free_old_bounds(p);
+    trim_after_a_crowd(p);
     if (p->draining && now > p->drain_deadline + NS_PER_S)
         atomic_store(&p->stop_requested, true);
     if (p->draining && workers_ended(p)) {

@@ -85,7 +85,9 @@ struct proxy {
     int64_t drain_deadline;
     _Atomic uint32_t shed, connections; /* connections: from clients */
     _Atomic uint32_t upstream_connections;
-    uint32_t max_connections; /* of both, what the descriptor limit leaves room for */
+    _Atomic uint32_t peak_connections; /* from clients, since they last fell by half */
+    int64_t trim_at;                   /* 0 = nothing to give back */
+    uint32_t max_connections;          /* of both, what the descriptor limit leaves room for */
     _Atomic bool drain_requested, stop_requested;
     _Atomic bool workers_ended[METRIC_MAX_WORKERS];
     int signals_seen;

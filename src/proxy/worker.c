@@ -193,6 +193,8 @@ static void on_tick(struct timer *t)
     int64_t now = loop_now(w->loop);
     pool_tick(w);
     trim_spares(w, EXCHANGE_SPARE);
+    if (atomic_exchange_explicit(&w->trim, false, memory_order_relaxed))
+        mem_trim_own();
     tick_listeners(w, now);
     if (w->draining && list_empty(&w->listeners) && w->active == 0) {
         w->stopped = true;

@@ -64,6 +64,7 @@ struct worker {
     struct timer tick;        /* once a second: pools, drain deadlines */
     _Atomic uint64_t adopted; /* generation this worker runs */
     _Atomic uint64_t turns;   /* for quiescence and the watchdog */
+    _Atomic bool trim;        /* give back the end of the heap at the next tick */
     _Atomic uint32_t connections;
     uint64_t watched_turn; /* main thread: watchdog.c */
     int64_t watched_cpu;

@@ -248,6 +248,11 @@ class Weir:
         with open("/proc/%d/maps" % self.process.pid, encoding="ascii") as f:
             return n // 6 if "libtsan" in f.read() else n
 
+    def sanitized(self):
+        """The heap is a sanitizer's, which keeps what was freed."""
+        with open("/proc/%d/maps" % self.process.pid, encoding="ascii") as f:
+            return re.search(r"lib[at]san", f.read()) is not None
+
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
