@@ -58,6 +58,8 @@ bool cert_list_parse(struct str pem, struct cert_list *ret, const char **ret_why
         }
         ret->v = v;
         v[ret->n++] = x;
+        /* what OpenSSL would else note down about it in the first handshake, on any thread */
+        (void)X509_check_purpose(x, -1, 0);
     }
     BIO_free(b);
     if (broken)

@@ -5,7 +5,6 @@
 #include "crypto/cert.h"
 #include "tls/tls_priv.h"
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -109,13 +108,10 @@ static bool use_anchors(SSL_CTX *x, struct str pem, const char *role, struct str
     }
     X509_STORE *store = SSL_CTX_get_cert_store(x);
     bool ok = X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
-    for (size_t i = 0; ok && i < certs.n; i++) {
-        /* what OpenSSL would else note down about it in the first handshake, on any thread */
-        (void)X509_check_purpose(certs.v[i], -1, 0);
+    for (size_t i = 0; ok && i < certs.n; i++)
         ok = X509_STORE_add_cert(store, certs.v[i]) == 1 &&
              (SSL_CTX_get_ssl_method(x) != TLS_server_method() ||
               SSL_CTX_add_client_CA(x, certs.v[i]) == 1);
-    }
     if (!ok)
         complain(e, where, role, reason());
     cert_list_fini(&certs);
