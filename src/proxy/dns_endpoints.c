@@ -43,6 +43,13 @@ static bool split_port(struct str s, struct str *ret_host, uint16_t *ret_port)
     return true;
 }
 
+/* Each endpoint shows a certificate of its own host name, unless the service has one for all. */
+static struct str tls_name(const struct dns_endpoints *d, size_t i)
+{
+    const struct cluster_tls *t = d->rt->conf->tls;
+    return t && !t->name.n ? d->names[i].host : STR("");
+}
+
 /* Publishes what is known. A name that fails keeps its last addresses: stale is better than none.
  */
 static void publish(struct dns_endpoints *d)
@@ -60,7 +67,8 @@ static void publish(struct dns_endpoints *d)
         memcpy(v, d->fixed, at * sizeof(*v));
     for (size_t i = 0; i < d->n_names; i++)
         for (size_t k = 0; k < d->names[i].n; k++)
-            v[at++] = (struct endpoint_ref){ endpoint_state_get(d->state->name, &d->names[i].v[k]),
+            v[at++] = (struct endpoint_ref){ endpoint_state_get(d->state->name, tls_name(d, i),
+                                                                &d->names[i].v[k]),
                                              d->names[i].weight };
     const char *error = n         ? NULL
                         : pending ? "The service's name is not resolved yet."
@@ -168,8 +176,9 @@ static void prepare(struct proxy *p, struct cluster_runtime *c)
     for (size_t i = 0; i < n; i++) {
         const struct endpoint *e = &c->conf->endpoints.v[i];
         if (addr_parse(e->address, &a))
-            d->fixed[d->n_fixed++] = (struct endpoint_ref){ endpoint_state_get(c->state->name, &a),
-                                                            (uint32_t)e->weight };
+            d->fixed[d->n_fixed++] =
+                (struct endpoint_ref){ endpoint_state_get(c->state->name, STR(""), &a),
+                                       (uint32_t)e->weight };
         else
             add_name(d, e, before);
     }

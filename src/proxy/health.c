@@ -229,7 +229,8 @@ static bool probe_start(struct probe *p)
     const struct http_client_conf conf = { .h1 = { .head_bytes = 65536, .headers = 200 },
                                            .proto = h->proto,
                                            .window = 65535 };
-    p->c = http_client_open(h->proxy->loop, &p->e->addr, h->tls, NULL, &conf, &client_events, p);
+    p->c = http_client_open(h->proxy->loop, &p->e->addr, h->tls, p->e->tls_name, &conf,
+                            &client_events, p);
     if (!p->c)
         return false;
     timer_init(&p->c->idle, NULL);

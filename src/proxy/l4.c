@@ -194,7 +194,8 @@ static void connect_upstream(struct l4 *x)
     atomic_fetch_add_explicit(&x->endpoint->active, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&x->endpoint->requests, 1, memory_order_relaxed);
     memset(&x->up, 0, sizeof(x->up));
-    if (!conn_connect(&x->up, w->loop, &x->endpoint->addr, rt->tls, NULL, &up_ops)) {
+    if (!conn_connect(&x->up, w->loop, &x->endpoint->addr, rt->tls, x->endpoint->tls_name,
+                      &up_ops)) {
         release_endpoint(x);
         fail_both(x, "connection_refused");
         return;

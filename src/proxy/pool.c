@@ -213,8 +213,8 @@ static bool open_conn(struct pool *p)
                                                 .window = 256 * 1024 };
     struct http_client_conf conf = h1;
     conf.proto = p->proto;
-    struct http_client *c =
-        http_client_open(p->w->loop, &p->addr, p->tls, p->sni, &conf, &client_events, p);
+    struct http_client *c = http_client_open(p->w->loop, &p->addr, p->tls, p->endpoint->tls_name,
+                                             &conf, &client_events, p);
     if (!c) {
         permit_give(p);
         pool_relieve(p->w);

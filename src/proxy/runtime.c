@@ -60,21 +60,10 @@ static bool listener_runtime(struct proxy *p, struct runtime *r, const struct li
 }
 
 /* ---- clusters ---- */
+/* Of endpoints without a name of their own (endpoint_state.tls_name). */
 static struct str cluster_name_for_tls(const struct cluster *c)
 {
-    if (c->tls->name.n)
-        return c->tls->name;
-    union addr a;
-    for (size_t i = 0; i < c->endpoints.n; i++) {
-        struct str host = c->endpoints.v[i].address;
-        if (!addr_parse(host, &a)) {
-            size_t colon = host.n;
-            while (colon > 0 && host.p[colon - 1] != ':')
-                colon--;
-            return str_sub(host, 0, colon ? colon - 1 : host.n);
-        }
-    }
-    return c->name;
+    return c->tls->name.n ? c->tls->name : c->name;
 }
 
 static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c,

@@ -9,8 +9,9 @@
 /* ---- process-wide (upstream_state.c): atomics, never freed while the process runs; bounded by the
  * endpoints ever configured ---- */
 struct endpoint_state {
-    struct str key;     /* "shop|127.0.0.1:9001" */
-    struct str address; /* text, for logs */
+    struct str key;       /* "shop|127.0.0.1:9001", "shop|a.example|127.0.0.1:9001" */
+    struct str address;   /* text, for logs */
+    const char *tls_name; /* asked for and found in its certificate; NULL: the context's */
     union addr addr;
     _Atomic uint32_t active;           /* requests under way */
     _Atomic uint32_t failures;         /* consecutive */
@@ -48,7 +49,9 @@ struct cluster_state {
     uint64_t seen; /* generation of the world that last used it */
 };
 struct cluster_state *cluster_state_get(struct str name); /* main thread */
-struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *a);
+/* tls_name: "" = that of the service's context. Addresses of two names are two endpoints. */
+struct endpoint_state *endpoint_state_get(struct str cluster, struct str tls_name,
+                                          const union addr *a);
 struct cluster_runtime;
 /* The endpoints of c from now on; what was before is retired. Main thread. */
 void cluster_set_endpoints(struct proxy *p, struct cluster_runtime *c, const struct endpoint_ref *v,
@@ -110,11 +113,10 @@ struct pool {
     const struct endpoint_state *endpoint;
     struct tls_ctx *tls;
     struct cluster_state *state; /* whose breaker it counts in */
-    char *sni;
-    struct list idle;    /* h1 connections, most recently used first */
-    struct list mux;     /* h2 connections that may take another stream */
-    struct list opening; /* connections on their way */
-    struct list waiters; /* exchange.wait */
+    struct list idle;            /* h1 connections, most recently used first */
+    struct list mux;             /* h2 connections that may take another stream */
+    struct list opening;         /* connections on their way */
+    struct list waiters;         /* exchange.wait */
     uint32_t connecting, open;
     uint32_t held; /* views that have found it */
     struct dur connect_timeout, idle_timeout;

@@ -30,12 +30,13 @@ struct cluster_state *cluster_state_get(struct str name)
     return s;
 }
 
-struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *a)
+struct endpoint_state *endpoint_state_get(struct str cluster, struct str tls_name,
+                                          const union addr *a)
 {
-    char text[ADDR_TEXT_MAX], key[512];
+    char text[ADDR_TEXT_MAX], key[768];
     size_t n = addr_print(a, text);
-    int kn =
-        snprintf(key, sizeof(key), "%.*s|%.*s", STR_FMT(str_sub(cluster, 0, 400)), (int)n, text);
+    int kn = snprintf(key, sizeof(key), "%.*s|%.*s%s%.*s", STR_FMT(str_sub(cluster, 0, 400)),
+                      STR_FMT(str_sub(tls_name, 0, 255)), tls_name.n ? "|" : "", (int)n, text);
     struct str k = { key, (size_t)kn };
     struct endpoint_state *e = map_get(&endpoints, k);
     if (e)
@@ -44,6 +45,7 @@ struct endpoint_state *endpoint_state_get(struct str cluster, const union addr *
     e->key = copy(k);
     e->address = str_sub(e->key, e->key.n - n, e->key.n);
     e->addr = *a;
+    e->tls_name = tls_name.n ? copy(tls_name).p : NULL;
     map_need(&endpoints, e->key, e);
     return e;
 }

@@ -4,7 +4,7 @@ import struct
 import threading
 
 from peers import reply
-from weirlib import gateway, policy, route, rule, same, secret, service, simple
+from weirlib import gateway, policy, route, rule, same, secret, service, simple, until
 
 
 class Names:
@@ -79,3 +79,31 @@ def test_a_new_name_is_known_before_it_is_used(env):
     for i in range(1, 21):
         w.reload(doc(i))
         same((c.ask().status, "n%d.example" % i in names.asked), (200, True))
+
+
+def test_each_endpoint_has_its_own_name(env):
+    """In its certificate and in what it is asked for: the host name of the endpoint, that of the service for an address, serverName for all. Also
+    for health checks, and when all names mean one address."""
+    ca, names = env.ca(), []
+    ups = [env.upstream(tls=ca.issue(n), name=n) for n in ("a.up.test", "b.up.test", "shop")]
+    for u in ups:
+        u.tls.sni_callback = lambda sock, name, context: names.append(name)
+    endpoints = ["a.up.test:%d" % ups[0].port, "b.up.test:%d" % ups[1].port, ups[2].address]
+
+    def documents(endpoints, **tls):
+        checks = policy("p", {"service": "shop"}, health={"active": {"interval": "1h", "unhealthy": 1}, "panic": "0%", "passive": {"consecutive": 0}})
+        return [gateway(), secret("ca", ca=ca), service("shop", *endpoints, tls={"ca": {"secret": "ca"}, **tls}), route("r", rule("shop")), checks]
+
+    w = env.weir(documents(endpoints), variables=Names(env).variables, workers=1)
+    c = env.client(w.addr())
+    same(sorted(c.ask().body for _ in range(6)), [b"a.up.test"] * 2 + [b"b.up.test"] * 2 + [b"shop"] * 2)
+    same(set(names), {"a.up.test", "b.up.test", "shop"})
+    until(lambda: len(ups[2].requests) >= 3 and len(ups[1].requests) >= 3, "checks")
+    same([e["state"] for e in w.endpoints()], ["healthy"] * 3)
+    w.reload(documents(endpoints, serverName="b.up.test"))
+    until(lambda: [e["state"] for e in w.endpoints()].count("unhealthy") == 2, lambda: w.endpoints())
+    same({c.ask().body for _ in range(6)}, {b"b.up.test"})
+    # two names of one server, one of which its certificate has
+    w.reload(documents(["a.up.test:%d" % ups[0].port, "other.test:%d" % ups[0].port]))
+    until(lambda: sorted(e["state"] for e in w.endpoints()) == ["healthy", "unhealthy"], lambda: w.endpoints())
+    same({c.ask().status for _ in range(6)}, {200})
