@@ -181,6 +181,11 @@ bool cert_san_clean(const struct x509_st *x)
     return clean;
 }
 
+bool cert_has_address(const struct x509_st *x, const void *ip, size_t n)
+{
+    return X509_check_ip((X509 *)(uintptr_t)x, ip, n, 0) == 1;
+}
+
 int64_t cert_not_after(const struct x509_st *x)
 {
     struct tm t;

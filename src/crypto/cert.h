@@ -32,7 +32,8 @@ extern const unsigned
     CERT_HOST_FLAGS; /* how OpenSSL is to compare names: as cert_name_matches does */
 bool cert_san_clean(
     const struct x509_st *x); /* no NUL inside a name: such a name reads differently elsewhere */
-int64_t cert_not_after(const struct x509_st *x); /* seconds since 1970 */
+bool cert_has_address(const struct x509_st *x, const void *ip, size_t n); /* 4 or 16 bytes */
+int64_t cert_not_after(const struct x509_st *x);                          /* seconds since 1970 */
 /* Texts with NUL; their length, 0 when there is none or it is too long. */
 size_t cert_subject(const struct x509_st *x, char out[CERT_SUBJECT_MAX]); /* RFC 2253 */
 size_t cert_uri(const struct x509_st *x, char out[CERT_URI_MAX + 1]);     /* first URI name */

@@ -164,6 +164,12 @@ void conn_linger_arm(struct conn *c)
     c->flags |= CONN_F_TIMED;
 }
 
+bool conn_peer(const struct conn *c, union addr *ret)
+{
+    socklen_t n = sizeof(*ret);
+    return getpeername(c->fd, &ret->sa, &n) == 0;
+}
+
 bool conn_closing(const struct conn *c)
 {
     return (c->flags & CONN_F_CLOSING) != 0;

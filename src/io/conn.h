@@ -95,6 +95,7 @@ void conn_shutdown(struct conn *c); /* after the queue: close_notify and FIN; re
 void conn_close(struct conn *c, struct dur linger);
 void conn_abort(struct conn *c, enum io_err why); /* drops the queue; RST for a clear connection */
 bool conn_closing(const struct conn *c);
+bool conn_peer(const struct conn *c, union addr *ret); /* false: not connected any more */
 /* Hands the raw descriptor over for tunnelling by splice (clear connections with empty queues
  * only); -1 if not possible. */
 int conn_peek_fd(const struct conn *c);

@@ -71,6 +71,7 @@ static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c
 {
     struct tls_client_conf t = { .verify = c->tls->verify,
                                  .name = cluster_name_for_tls(c),
+                                 .or_address = c->tls->name.n == 0,
                                  .min_version = TLS_V12 };
     t.alpn_h2 = c->protocol == SERVICE_H2 || c->protocol == SERVICE_GRPC;
     t.alpn_h1 = c->protocol == SERVICE_HTTP;
@@ -87,8 +88,8 @@ static struct tls_ctx *client_context(struct runtime *r, const struct cluster *c
         t.pair = (struct tls_pair){ s->cert_pem, s->key_pem };
         pair_id = arena_fmt(&r->arena, "%016llx", (unsigned long long)str_hash(s->cert_pem));
     }
-    *ret_key = arena_fmt(&r->arena, "%.*s/%d/%.*s/%.*s", STR_FMT(t.name), t.verify, STR_FMT(ca_id),
-                         STR_FMT(pair_id));
+    *ret_key = arena_fmt(&r->arena, "%.*s/%d%d/%.*s/%.*s", STR_FMT(t.name), t.verify, t.or_address,
+                         STR_FMT(ca_id), STR_FMT(pair_id));
     return tls_client_new(&t, c->name, e);
 }
 

@@ -47,10 +47,10 @@ struct listener {
 };
 enum service_protocol { SERVICE_HTTP, SERVICE_H2, SERVICE_GRPC /* h2 */, SERVICE_TCP };
 struct cluster_tls {
-    bool verify;     /* default true */
-    struct str name; /* SNI and the certificate's name; "" = host name of the endpoint, else the
-                        service's name */
-    struct str ca;   /* RES_SECRET; "" = system store */
+    bool verify;            /* default true */
+    struct str name;        /* SNI and the certificate's name; "" = host name of the endpoint; of an
+                               address the service's name, or that address in the certificate */
+    struct str ca;          /* RES_SECRET; "" = system store */
     struct str certificate; /* RES_SECRET: client certificate; "" = none */
 };
 struct endpoint {

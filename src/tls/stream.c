@@ -272,6 +272,7 @@ static bool tls_open(struct tls_ctx *ctx, struct conn *c, const char *sni)
         return true;
     }
     SSL_set_connect_state(ssl);
+    t->or_address = ctx->or_address && !sni;
     if (!client_name(t, sni ? sni : ctx->name.p)) {
         t->failed = true;
         t->error = "no usable server name to verify";

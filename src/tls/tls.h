@@ -25,6 +25,7 @@ struct tls_client_conf {
     bool verify;          /* default on; off only when the document says so */
     struct str ca_pem;    /* "" = the system's store */
     struct str name;      /* SNI, and the name the certificate must have */
+    bool or_address;      /* where name is used: the certificate may have the peer's address */
     struct tls_pair pair; /* client certificate; "" = none */
     uint8_t min_version;
     bool alpn_h2, alpn_h1; /* offered in this order */

@@ -13,7 +13,7 @@ struct tls_names { /* of a server pair's leaf */
 struct tls_ctx {
     const struct conn_tls_ops *ops; /* first: struct tls_head */
     atomic_uint refs;
-    bool server, verify, alpn_h2;
+    bool server, verify, alpn_h2, or_address;
     size_t n;
     SSL_CTX **v;             /* server: one a pair, v[0] the default; client: one */
     struct tls_names *names; /* n of them; server only */
@@ -37,6 +37,7 @@ struct tls {
     uint32_t control; /* bytes sent in answer to control records alone */
     uint16_t pair;
     bool open, failed;
+    bool or_address; /* of the context, whose name this connection has */
 };
 extern const struct conn_tls_ops tls_conn_ops; /* stream.c */
 const BIO_METHOD *tls_bio_method(void);        /* bio.c */

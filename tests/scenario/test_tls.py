@@ -1,13 +1,14 @@
 """TLS on both sides: choice of certificate, versions, client certificates, verification of upstreams, ALPN, 421."""
 import socket
 import ssl
+import subprocess
 import threading
 
 import h2.settings
 
 from h2peers import H2Client, H2Upstream
 from peers import client_context, reply, server_context
-from weirlib import edge_policy, gateway, listener, route, rule, same, secret, service, simple, until
+from weirlib import Pair, edge_policy, gateway, listener, route, rule, same, secret, service, simple, until
 
 
 def https(*secrets, name="web", **tls):
@@ -254,6 +255,42 @@ def test_upstream_verification_can_be_switched_off(env):
     up = env.upstream(tls=env.ca("other").issue("whatever"))
     w = env.weir(upstream_site(up, {"verify": False}))
     same(env.client(w.addr()).ask().status, 200)
+
+
+def test_upstream_address_in_its_certificate(env):
+    """Endpoints that are addresses, and no serverName: the certificate has the service's name or the address that was connected to."""
+    for names, want in ((["127.0.0.1"], 200), (["shop"], 200), (["127.0.0.2"], 502), (["other", "127.0.0.1"], 200)):
+        up = env.upstream(tls=env.ca().issue(*names, cn="leaf-%d" % len(env.weirs)))
+        w = env.weir(upstream_site(up, {"ca": {"secret": "trust"}}, [secret("trust", ca=env.ca())]))
+        same(env.client(w.addr()).ask().status, want, names)
+    named = env.upstream(tls=env.ca().issue("127.0.0.1"))
+    expect_502(env, upstream_site(named, {"serverName": "shop.internal", "ca": {"secret": "trust"}}, [secret("trust", ca=env.ca())]))
+
+
+def curve_pair(env, curve):
+    base = env.path(curve)
+    env.ca().run("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:" + curve, "-nodes", "-subj", "/CN=shop", "-days", "20", "-CA", env.ca().cert,
+                 "-CAkey", env.ca().key, "-addext", "subjectAltName=DNS:shop", "-keyout", base + ".key", "-out", base + ".pem")
+    return Pair(base + ".pem", base + ".key")
+
+
+def test_keys_on_larger_curves(env):
+    """In TLS 1.2 the curves that a client lists bind the server's ECDSA key too (RFC 8422 section 5.1)."""
+    for curve in ("P-384", "P-521"):
+        pair = curve_pair(env, curve)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            up = env.upstream(tls=pair)
+            up.tls.minimum_version = up.tls.maximum_version = version
+            w = env.weir(upstream_site(up, {"ca": {"secret": "trust"}}, [secret("trust", ca=env.ca())]))
+            same(env.client(w.addr()).ask().status, 200, "%s, %s" % (curve, version.name))
+
+
+def test_clients_of_larger_curves(env):
+    for curve in ("P-256", "P-384", "P-521"):
+        w = env.weir([gateway(https("cert")), secret("cert", curve_pair(env, curve)), service("shop", env.upstream()), route("shop", rule("shop"))])
+        for version in ("-tls1_2", "-tls1_3"):
+            r = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % w.addr(), "-groups", curve, version], input=b"", capture_output=True, timeout=15)
+            same(r.returncode, 0, "%s %s: %r" % (curve, version, r.stderr[-300:]))
 
 
 def test_upstream_that_speaks_no_tls(env):

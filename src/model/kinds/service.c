@@ -22,11 +22,10 @@ static const struct schema endpoint_schema = { .name = "endpoint",
 static const struct field tls_fields[] = {
     FIELD(struct service_tls, verify, "verify", "The endpoint's certificate must be good.",
           .def = "true"),
-    FIELD(
-        struct service_tls, server_name, "serverName",
-        "Name asked for and found in the certificate; absent = the endpoint's host name, else the "
-        "service's name.",
-        .format = FMT_HOST, .example = "shop.internal"),
+    FIELD(struct service_tls, server_name, "serverName",
+          "Name asked for and found in the certificate; absent = the endpoint's host name; of an "
+          "address: the service's name, or that address in the certificate.",
+          .format = FMT_HOST, .example = "shop.internal"),
     FOBJ(struct service_tls, ca, "ca", &secret_ref_schema,
          "Certificates to trust; absent = those of the system."),
     FOBJ(struct service_tls, certificate, "certificate", &secret_ref_schema,
