@@ -207,6 +207,12 @@ void exchange_redirect(struct exchange *x)
     }
     struct str scheme = a->scheme.n ? a->scheme : x->req.tls ? STR("https") : STR("http");
     struct str host = a->host.n ? a->host : x->host;
+    if (host.n == 0) { /* HTTP/1.0 without Host; "//x" alone would lead elsewhere */
+        exchange_fail(x, FAIL_CLIENT, "http_request_error",
+                      &(struct reply){ 400, "bad-host",
+                                       STR("A redirect needs the host that was asked for.") });
+        return;
+    }
     bool tls = str_eq(scheme, STR("https"));
     uint16_t port = a->port;
     if (port == 0 && !a->scheme.n) { /* same scheme: the port the client used stays, Gateway API

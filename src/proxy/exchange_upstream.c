@@ -140,7 +140,13 @@ void exchange_connected(struct exchange *x, struct http_client *c)
     x->last_activity = loop_now(x->w->loop);
     x->body_sent = 0;
     x->req_sent = x->req_ended && x->body.n == 0 && x->req_trailers.n == 0;
+    /* HTTP/1.0 without Host: what we send has one in any version (RFC 9113 section 8.3.1), and many
+     * refuse an empty one. */
+    struct str asked_for = x->req.authority;
+    if (asked_for.n == 0)
+        x->req.authority = x->endpoint->address;
     http_send_head(x->up, &x->req, x->req_sent);
+    x->req.authority = asked_for;
     exchange_send_body(x);
     exchange_arm(x);
 }

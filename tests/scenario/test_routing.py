@@ -199,6 +199,17 @@ def test_redirects(env):
     same(r.header("location"), "https://shop.example/https/x")
 
 
+def test_redirect_without_a_host(env):
+    """HTTP/1.0 without Host: no Location can be made, unless the route names the host."""
+    w = env.weir([gateway(), route("r", rule(redirect={"scheme": "https"}, path={"prefix": "/a"}),
+                                   rule(redirect={"host": "new.example"}, path={"prefix": "/b"}))])
+    for path, want in (("/a", (400, None)), ("//evil.example/a", (404, None)), ("/b", (302, "http://new.example/b"))):
+        c = env.client(w.addr())
+        c.send("GET %s HTTP/1.0\r\n\r\n" % path)
+        r = c.response()
+        same((r.status, r.header("location")), want, path)
+
+
 def test_redirect_cannot_be_split(env):
     """Nothing of the path becomes a header line, and no other host's."""
     w = env.weir([gateway(), *named(env, "a"), route("r", rule(path={"prefix": "/"}, redirect={"scheme": "https"}))])
