@@ -214,7 +214,12 @@ bool h1_trailer_allowed(const struct header *h)
     };
     if (!(H1_BIT(h->id) & allowed))
         return false;
+    /* Made for trailers: a digest is known when its content is over (RFC 9530 section 2). */
+    static const struct str digest[] = { STR_INIT("content-digest"), STR_INIT("content-md5") };
     struct str name = header_name(h);
+    for (size_t i = 0; i < ARRAY_LEN(digest); i++)
+        if (str_ieq(name, digest[i]))
+            return true;
     for (size_t i = 0; i < ARRAY_LEN(prefix); i++)
         if (str_ieq(str_sub(name, 0, prefix[i].n), prefix[i]))
             return false;

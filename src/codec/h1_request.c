@@ -188,15 +188,18 @@ static enum h1_result framing(struct http_message *m, const struct h1_fields *f,
     return H1_OK;
 }
 
-/* RFC 9110 section 10.1.1. An expectation that is not ours to meet is dropped, an unknown one
- * refused. */
+/* RFC 9110 section 10.1.1. An expectation that is not ours to meet is dropped, one of another name
+ * is 417 by whoever answers. */
 static const char *expectation(struct http_message *m, const struct h1_fields *f)
 {
     struct header *expect = h1_field(f, HDR_EXPECT);
     if (f->dup & H1_BIT(HDR_EXPECT))
         return "more than one Expect";
-    if (!str_ieq(header_value(expect), STR("100-continue")))
-        return "unknown expectation";
+    struct str value = header_value(expect);
+    if (!str_ieq(value, STR("100-continue"))) {
+        m->expect_unknown = true;
+        return http_expectation_valid(value) ? NULL : "malformed Expect";
+    }
     m->expect_continue = m->version == HTTP_11 &&
                          (m->body == BODY_CHUNKED || (m->body == BODY_LENGTH && m->length > 0));
     if (!m->expect_continue)

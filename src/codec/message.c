@@ -37,6 +37,14 @@ enum http_method http_method_of(struct str s) /* RFC 9110 section 9.1: case-sens
     return METHOD_OTHER;
 }
 
+bool http_expectation_valid(struct str value)
+{
+    size_t n = 0;
+    while (n < value.n && value.p[n] != '=' && value.p[n] != ',' && value.p[n] != ';')
+        n++;
+    return header_name_valid(str_sub(value, 0, n));
+}
+
 bool http_method_idempotent(uint8_t m)
 {
     return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_PUT || m == METHOD_DELETE ||

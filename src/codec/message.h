@@ -43,11 +43,13 @@ struct http_message {
     bool tls;        /* scheme https */
     bool keep_alive; /* h1: the connection may serve another */
     bool expect_continue;
-    bool te_trailers; /* the sender accepts trailers */
+    bool expect_unknown; /* it expects what nobody here knows: 417 */
+    bool te_trailers;    /* the sender accepts trailers */
     bool has_query;
     bool close_after; /* answers of a server: the HTTP/1 connection serves no other request */
 };
 enum http_method http_method_of(struct str s);
+bool http_expectation_valid(struct str value);  /* begins like an expectation of any name */
 bool http_method_idempotent(uint8_t m);         /* RFC 9110 section 9.2.2; METHOD_OTHER is not */
 struct str http_status_reason(uint16_t status); /* "Not Found"; "" if unknown */
 /* Copies every slice (and the header array with room for extra more headers) to a; false when the

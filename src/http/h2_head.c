@@ -168,9 +168,11 @@ static const char *common_fields(struct h2_head *hd, struct http_message *m, boo
         } else if (never >> h->id & 1) {
             h->flags |= HDR_F_HOP;
         } else if (h->id == HDR_EXPECT) {
-            if (!str_ieq(header_value(h), STR("100-continue")))
-                return "unknown expectation";
-            m->expect_continue = !end;
+            struct str value = header_value(h);
+            m->expect_unknown = !str_ieq(value, STR("100-continue"));
+            if (m->expect_unknown && !http_expectation_valid(value))
+                return "malformed expect";
+            m->expect_continue = !end && !m->expect_unknown;
             if (end)
                 h->flags |= HDR_F_HOP;
         }
@@ -241,7 +243,7 @@ const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t
     *m = (struct http_message){ .version = HTTP_2,
                                 .keep_alive = true,
                                 .headers = { hd->v, hd->n, hd->cap } };
-    if (hd->status.n != 3 || !str_to_u64(hd->status, &status) || status < 100)
+    if (hd->status.n != 3 || !str_to_u64(hd->status, &status) || status < 100 || status > 599)
         return "malformed :status";
     m->status = (uint16_t)status;
     if (status == 101)

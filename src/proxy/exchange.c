@@ -135,6 +135,10 @@ static bool admit(struct exchange *x)
         refuse(x, 405, "method-not-allowed", "CONNECT and TRACE are not offered here.");
         return false;
     }
+    if (x->req.expect_unknown) {
+        refuse(x, 417, "expectation-failed", "Nothing but 100-continue can be expected here.");
+        return false;
+    }
     if (!set_host(x)) {
         refuse(x, 400, "bad-host", "The host is malformed.");
         return false;

@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 
+from h2peers import H2Upstream
 from peers import Closed, H1Client, Reader, Request, chunked, reply
 from weirlib import edge_policy, same, simple, until
 
@@ -120,6 +121,17 @@ def test_forbidden_trailers_do_not_pass(env):
         same(list(r.trailers), [], "trailers forwarded")
 
 
+def test_digests_are_trailers(env):
+    """RFC 9530 section 2: known when the content is over. Content-MD5 was that field before, and Node.js's example of a trailer."""
+    for name in ("Content-Digest", "Content-MD5"):
+        up = env.upstream(lambda x: chunked([x.request.body], trailers=[(name, "sum")]))
+        c = env.client(env.weir(simple(up)).addr())
+        c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n%s: sum\r\n\r\n" % name)
+        r = c.response()
+        same((r.status, r.body, list(r.trailers)), (200, b"abc", [(name, "sum")]))
+        same(list(up.requests[0].trailers), [(name, "sum")])
+
+
 def test_response_of_unknown_length_is_chunked(env):
     def script(sock, number):
         Request(Reader(sock).until(b"\r\n\r\n"))
@@ -162,6 +174,17 @@ def test_http10_without_host_uses_the_catch_all(env):
     c = env.client(env.weir(simple(up)).addr())
     c.send("GET / HTTP/1.0\r\n\r\n")
     assert c.response().status == 200
+    same(up.requests[0].headers.all("host"), [up.address], "a Host that no server refuses")
+
+
+def test_http10_without_host_to_http2(env):
+    """The request must not become a malformed one: an empty :authority is (RFC 9113 section 8.3.1)."""
+    up = H2Upstream()
+    env.cleanups.append(up.close)
+    c = env.client(env.weir(simple(up, protocol="h2")).addr())
+    c.send("GET / HTTP/1.0\r\n\r\n")
+    same(c.response().status, 200)
+    same(up.requests[0].header(":authority"), up.address)
 
 
 def test_http10_upstream(env):

@@ -368,6 +368,15 @@ def test_te_other_than_trailers_does_not_pass(env):
     assert up.requests[0].header("te") in (None, "trailers"), up.requests[0].headers
 
 
+def test_expectations_of_another_name(env):
+    """RFC 9110 section 10.1.1: 417, and nothing of it reaches the service."""
+    up = env.upstream()
+    c = h2_client(env, env.weir(simple(up)).addr())
+    same([c.ask("POST", headers=[("expect", v)], body=b"abc").status for v in ("miracle", "100-continue, miracle", "a b")], [417, 417, 400])
+    same(c.ask("POST", headers=[("expect", "100-continue")], body=b"abc").status, 200)
+    same(len(up.requests), 1)
+
+
 def test_end_of_a_bodiless_answer_in_a_frame_of_its_own(env):
     """As h2o does: HEADERS that describe a body that does not follow, then an empty DATA frame with END_STREAM."""
     def handler(r):
@@ -495,7 +504,7 @@ def test_malformed_response_headers_of_an_h2_upstream(env):
     """An upstream cannot put CR LF or upper-case names into our HTTP/1 answers."""
     from h2peers import ACK, END_HEADERS, END_STREAM, HEADERS, encode
     cases = [[(":status", "200"), ("x-a", "1\r\nset-cookie: evil=1")], [(":status", "200"), ("X-Upper", "1")], [(":status", "200"), ("x-a\r\nb", "1")],
-             [(":status", "2000")], [("x-no-status", "1")], [(":status", "200"), ("connection", "close")], [(":status", "200"), ("x", "a\0b")]]
+             [(":status", "2000")], [(":status", "600")], [(":status", "999")], [("x-no-status", "1")], [(":status", "200"), ("connection", "close")], [(":status", "200"), ("x", "a\0b")]]
     for i, headers in enumerate(cases):
         def script(sock, number, block=encode(headers)):
             sock.sendall(frame(SETTINGS))
