@@ -300,6 +300,8 @@ void exchange_run_filters(struct exchange *x)
         if (v == FILTER_NEXT)
             continue;
         if (v == FILTER_PAUSE) {
+            if (x->backend) /* the pause is part of the time that the request has */
+                exchange_set_deadline(x);
             exchange_arm(x);
             return;
         }
@@ -393,11 +395,11 @@ static void on_timer(struct timer *t)
 {
     struct exchange *x = CONTAINER_OF(t, struct exchange, timer);
     int64_t now = loop_now(x->w->loop);
-    if (x->wake_at && now >= x->wake_at) {
+    bool whole = x->deadline_request && now >= x->deadline_request;
+    if (!whole && x->wake_at && now >= x->wake_at) {
         wake(x);
         return;
     }
-    bool whole = x->deadline_request && now >= x->deadline_request;
     if (whole || (x->deadline_try && now >= x->deadline_try)) {
         exchange_upstream_timeout(x, whole);
         return;

@@ -124,6 +124,8 @@ extern const struct http_events exchange_down_events;
 
 /* exchange_upstream.c */
 void exchange_forward(struct exchange *x); /* after the filters: first try */
+/* timeout.request: from the whole head on; tunnels have none. */
+void exchange_set_deadline(struct exchange *x);
 void exchange_retry_now(struct exchange *x);
 void exchange_send_body(struct exchange *x);
 /* From the pool: a connection is ready, or will not be. */

@@ -83,6 +83,7 @@ void exchange_send_head(struct exchange *x, struct http_message *m, bool end)
 static void send_reply(struct exchange *x, struct http_message *m, struct str body)
 {
     exchange_set_state(x, X_REPLY);
+    x->wake_at = x->deadline_request = x->deadline_try = 0; /* they were the service's */
     x->last_activity = loop_now(x->w->loop);
     bool head_only = x->req.method == METHOD_HEAD;
     bool no_body = m->status == 204 || m->status == 304;

@@ -47,6 +47,13 @@ static void unavailable(struct exchange *x, const char *why, const char *slug, c
     exchange_fail(x, FAIL_US, why, &(struct reply){ 503, slug, str_from(detail) });
 }
 
+void exchange_set_deadline(struct exchange *x)
+{
+    int64_t ns = x->policy->timeout->request.ns;
+    if (ns && !x->req.upgrade.n)
+        x->deadline_request = x->t_start + ns;
+}
+
 void exchange_forward(struct exchange *x)
 {
     const struct policy_set *p = x->policy;
@@ -79,8 +86,7 @@ void exchange_forward(struct exchange *x)
                      cluster_of(x)->proto != PROTO_H1;
     if (cluster_of(x)->proto != PROTO_H1)
         x->req.upgrade = STR(""); /* HTTP/2 has no Upgrade */
-    if (p->timeout->request.ns && !x->req.upgrade.n)
-        x->deadline_request = x->t_start + p->timeout->request.ns;
+    exchange_set_deadline(x);
     try_next(x);
 }
 
@@ -387,6 +393,37 @@ static void cut_response(struct exchange *x)
     exchange_finish(x);
 }
 
+/* What ran out of time, by where the request was. */
+static void fail_late(struct exchange *x, enum exchange_phase at, bool unreached)
+{
+    struct reply r = { 504, "upstream-timeout", STR("The service did not answer in time.") };
+    const char *why = "http_response_timeout";
+    enum fail_side side = FAIL_UPSTREAM;
+    if (unreached) {
+        why = "connection_timeout";
+        r.slug = "connect-timeout";
+        r.detail = STR("The service did not accept a connection in time.");
+    } else if (at == X_CONNECT) {
+        side = FAIL_US;
+        why = "connection_limit_reached";
+        r.detail = STR("No connection to the service became free in time.");
+    } else if (at == X_FILTERS) {
+        side = FAIL_US;
+        r.detail = STR("A policy held the request for longer than it may take.");
+    }
+    exchange_fail(x, side, why, &r);
+}
+
+static void drop_try(struct exchange *x)
+{
+    pool_cancel(x);
+    if (x->up) {
+        struct http_stream *up = x->up;
+        x->up = NULL;
+        http_stream_abort(up, HTTP_ERR_TIMEOUT);
+    }
+}
+
 void exchange_upstream_timeout(struct exchange *x, bool whole_request)
 {
     if (x->resp_started) {
@@ -402,24 +439,20 @@ void exchange_upstream_timeout(struct exchange *x, bool whole_request)
         exchange_arm(x);
         return;
     }
-    if (x->state == X_UPSTREAM)
+    enum exchange_phase at = x->state;
+    bool unreached = at == X_CONNECT && x->pool && pool_unreached(x->pool);
+    if (at == X_UPSTREAM || unreached)
         report(x, true); /* a queue of ours says nothing about the endpoint */
-    pool_cancel(x);
-    if (x->up) {
-        struct http_stream *up = x->up;
-        x->up = NULL;
-        http_stream_abort(up, HTTP_ERR_TIMEOUT);
-    }
-    if (!whole_request && may_retry(x, "timeout", 0, false)) {
+    drop_try(x);
+    if (!whole_request && (may_retry(x, "timeout", 0, at == X_CONNECT) ||
+                           (unreached && may_retry(x, "connect-failure", 0, true)))) {
         begin_retry(x, false);
         return;
     }
     release_endpoint(x);
     release_cluster(x);
-    x->deadline_request = x->deadline_try = 0;
-    exchange_fail(
-        x, FAIL_UPSTREAM, "http_response_timeout",
-        &(struct reply){ 504, "upstream-timeout", STR("The service did not answer in time.") });
+    x->wake_at = x->deadline_request = x->deadline_try = 0;
+    fail_late(x, at, unreached);
 }
 
 /* ---- the response ---- */

@@ -15,14 +15,15 @@ enum {
     ACCEPT_WARN_SECONDS = 10,
 };
 
-#define SHED_BODY                                                             \
-    "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service " \
-    "Unavailable\",\"status\":503,\"request_id\":\"\"}\n"
-_Static_assert(sizeof(SHED_BODY) - 1 == 107, "the length in shed_answer");
+#define SHED_BODY                                                               \
+    "{\"type\":\"https://weir.dev/problems/overloaded\",\"title\":\"Service "   \
+    "Unavailable\",\"status\":503,\"detail\":\"The gateway is at its limit of " \
+    "connections or memory.\",\"request_id\":\"\"}\n"
+_Static_assert(sizeof(SHED_BODY) - 1 == 172, "the length in shed_answer");
 static const char shed_answer[] =
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: "
-    "1\r\nconnection: close\r\n"
-    "content-length: 107\r\n\r\n" SHED_BODY;
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nserver: weir\r\n"
+    "proxy-status: weir; error=connection_limit_reached\r\nretry-after: 1\r\nconnection: close\r\n"
+    "content-length: 172\r\n\r\n" SHED_BODY;
 
 static bool over_limit(const struct worker_listener *l)
 {

@@ -91,12 +91,13 @@ static void permit_give(struct pool *p)
 }
 
 /* ---- connections ---- */
-/* A connection did not come about: the first in line hears of it, or all who counted on a shared
- * one. */
+/* A connection did not come about: the first in line hears of it when there are more of them than
+   connections on their way (one that gave up has left a connection behind that nobody waits for),
+   or all who counted on a shared one. */
 static void fail_waiters(struct pool *p, enum http_error e, const char *why)
 {
-    uint32_t n = p->proto == PROTO_H1 ? 1 : waiting_in(p);
-    while (n-- > 0 && !list_empty(&p->waiters)) {
+    uint32_t waiting = waiting_in(p), n = waiting > p->connecting ? 1 : 0;
+    for (n = p->proto == PROTO_H1 ? n : waiting; n > 0 && !list_empty(&p->waiters); n--) {
         struct exchange *x = waiter(p->waiters.next);
         pool_cancel(x);
         exchange_connect_failed(x, e, why);
@@ -113,14 +114,12 @@ static void retire(struct http_client *c)
 static void on_connect_timeout(struct timer *t)
 {
     struct http_client *c = CONTAINER_OF(t, struct http_client, idle);
-    struct pool *p = c->user;
     if (c->ready) {
         retire(c); /* idle for long enough */
         return;
     }
     c->timed_out = true;
     http_client_close(c);
-    fail_waiters(p, HTTP_ERR_TIMEOUT, "connect timeout");
 }
 
 static void serve_waiters(struct pool *p, struct http_client *c)
@@ -182,7 +181,9 @@ static void on_end(struct http_client *c, bool gone, enum http_error e, const ch
     if (!c->opening)
         return;
     p->connecting--;
-    if (!c->timed_out)
+    if (c->timed_out)
+        fail_waiters(p, HTTP_ERR_TIMEOUT, "connect timeout");
+    else
         fail_waiters(p, e == HTTP_OK ? HTTP_ERR_CONNECT : e, why);
 }
 
@@ -273,6 +274,11 @@ struct http_client *pool_acquire(struct pool *p, struct exchange *x,
     *ret_wait = true;
     (void)policy;
     return NULL;
+}
+
+bool pool_unreached(const struct pool *p)
+{
+    return p->connecting > 0 && p->open == p->connecting;
 }
 
 void pool_cancel(struct exchange *x)

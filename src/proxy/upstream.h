@@ -130,6 +130,9 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
 struct http_client *pool_acquire(struct pool *p, struct exchange *x,
                                  const struct policy_set *policy, bool *ret_wait);
 void pool_cancel(struct exchange *x); /* leaves the waiters */
+/* Connections are on their way and none has come about: who waits, waits for the endpoint, not in
+ * a line of ours. */
+bool pool_unreached(const struct pool *p);
 /* Descriptors or memory are short: this worker's idle HTTP/1 connections are given up by halves. */
 void pool_relieve(struct worker *w);
 void pool_tick(struct worker *w); /* once a second: gives back what nobody needs */

@@ -15,10 +15,10 @@ static const struct field timeout_fields[] = {
         struct timeout_section, request, "request",
         "From the whole request head to the end of the response, all tries together; 0 = no limit.",
         .def = "60s", .max = DAY),
-    FIELD(
-        struct timeout_section, per_try, "perTry",
-        "One try, from the whole request sent until its response begins; 0 = no limit of its own.",
-        .max = DAY),
+    FIELD(struct timeout_section, per_try, "perTry",
+          "One try with its connecting, until its response begins; not while the client owes its "
+          "body. 0 = none.",
+          .max = DAY),
     FIELD(struct timeout_section, idle, "idle", "No byte either way on a stream or tunnel.",
           .def = "60s", .max = DAY),
     FIELD(struct timeout_section, header, "header",
