@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DOCUMENT_MAX = 256 << 20, SECRET_FILE_MAX = 1 << 20 };
+enum { DOCUMENT_MAX = 256 << 20, SNAPSHOT_MAX = 1 << 30, SECRET_FILE_MAX = 1 << 20 };
 
 /* ---- input ---- */
 static bool read_beside(void *arg, struct str beside, struct str name, struct arena *a,
@@ -227,28 +227,48 @@ struct world *documents_world(const resource_list *r, const struct world *prev,
     return w;
 }
 
-static void let_go(void *arg, struct str piece)
+/* A snapshot file that is being read: what has been read leaves memory a piece at a time, so that
+ * the old routes, the new ones and the file never stand side by side. */
+struct reading {
+    struct str file;
+    size_t dropped;
+};
+enum { READ_PIECE = 1 << 20 };
+
+static void sealed_piece(void *arg, struct str piece)
 {
     (void)arg;
     file_map_drop(piece);
 }
 
+static void used_bytes(void *arg, struct str bytes)
+{
+    struct reading *r = arg;
+    size_t end = (size_t)(bytes.p + bytes.n - r->file.p) / READ_PIECE * READ_PIECE;
+    if (end <= r->dropped)
+        return;
+    file_map_drop(str_sub(r->file, r->dropped, end));
+    r->dropped = end;
+}
+
 struct world *snapshot_world(const char *path, const struct world *prev, struct errors *e)
 {
     struct arena scratch;
-    resource_list read;
-    struct str map;
-    if (!file_map(path, &map)) {
+    resource_list list;
+    struct reading r = { 0 };
+    if (!file_map(path, SNAPSHOT_MAX, &r.file)) {
         fail(e, str_from(path), 0, 0, STR(""), "cannot be read: %s", strerror(errno));
         return NULL;
     }
     arena_init(&scratch, 0, 0);
     struct world *w = NULL;
-    bool sealed = wire_snapshot_sealed(map, let_go, NULL);
-    if (wire_snapshot_read(map, !sealed, &scratch, &read, e, str_from(path)))
-        w = world_build(&(struct world_input){ .resources = &read }, prev, e);
+    bool sealed = wire_snapshot_sealed(r.file, sealed_piece, NULL);
+    if (wire_snapshot_read(r.file, !sealed, &scratch, &list, e, str_from(path)))
+        w = world_build(
+            &(struct world_input){ .resources = &list, .used = used_bytes, .used_arg = &r }, prev,
+            e);
     arena_fini(&scratch);
-    file_unmap(map);
+    file_unmap(r.file);
     return w;
 }
 

@@ -1,4 +1,5 @@
 /* Whole files. Blocking; main thread. */
+#define _GNU_SOURCE /* memfd_create */
 #include "io/file.h"
 #include "base/buf.h"
 #include "base/mem.h"
@@ -109,7 +110,7 @@ static bool write_all(int fd, struct str s)
             return false;
         s = str_sub(s, (size_t)n, s.n);
     }
-    return sys_fsync(fd) == 0;
+    return true;
 }
 
 /* The rename is only safe on disk once the folder is. */
@@ -144,7 +145,7 @@ bool file_replace(const char *path, struct str bytes, unsigned mode)
     int fd = sys_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (fd < 0)
         return false;
-    bool ok = write_all(fd, bytes);
+    bool ok = write_all(fd, bytes) && sys_fsync(fd) == 0;
     int err = errno;
     if (sys_close(fd) != 0 && ok) {
         ok = false;
@@ -231,24 +232,57 @@ void file_unlock(int lock)
     (void)sys_close(lock);
 }
 
-bool file_map(const char *path, struct str *ret)
+/* All that from has, to where to stands; *ret_n is how much. EFBIG over max. */
+static bool copy_all(int from, int to, size_t max, size_t *ret_n)
 {
-    struct stat st;
+    char block[64 * 1024];
+    *ret_n = 0;
+    for (;;) {
+        ssize_t n = sys_read(from, block, sizeof(block));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        *ret_n += (size_t)n;
+        if (*ret_n > max) {
+            errno = EFBIG;
+            return false;
+        }
+        if (!write_all(to, (struct str){ block, (size_t)n }))
+            return false;
+    }
+}
+
+static bool map_copy(int from, size_t max, struct str *ret)
+{
+    size_t n;
+    int copy = memfd_create("weir-file", MFD_CLOEXEC);
+    if (copy < 0)
+        return false;
+    void *p = MAP_FAILED;
+    if (copy_all(from, copy, max, &n)) {
+        if (n > 0)
+            p = mmap(NULL, n, PROT_READ, MAP_SHARED, copy, 0);
+        else
+            errno = EINVAL;
+    }
+    int err = errno;
+    (void)sys_close(copy);
+    errno = err;
+    *ret = (struct str){ p, n };
+    return p != MAP_FAILED;
+}
+
+bool file_map(const char *path, size_t max, struct str *ret)
+{
     int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
         return false;
-    void *p = MAP_FAILED;
-    if (fstat(fd, &st) == 0 && st.st_size > 0)
-        p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    else if (errno == 0 || st.st_size == 0)
-        errno = EINVAL;
+    bool ok = map_copy(fd, max, ret);
     int err = errno;
     (void)sys_close(fd);
     errno = err;
-    if (p == MAP_FAILED)
-        return false;
-    *ret = (struct str){ p, (size_t)st.st_size };
-    return true;
+    return ok;
 }
 
 void file_map_drop(struct str piece)

@@ -19,9 +19,10 @@ bool dir_make_private(const char *dir);
  * with errno, EWOULDBLOCK when somebody else has it. */
 int file_lock(const char *path);
 void file_unlock(int lock);
-/* Maps read-only; the bytes stay until file_unmap. */
-bool file_map(const char *path, struct str *ret);
-/* Gives back the memory of a piece that begins on a page; it is read again when it is used again.
- */
+/* Maps a copy of the file, read-only, until file_unmap: what others do to the file meanwhile cannot
+ * change the bytes, nor end this process as reading a mapping that was cut short does. False with
+ * errno; EINVAL when the file is empty, EFBIG over max. */
+bool file_map(const char *path, size_t max, struct str *ret);
+/* A piece that begins on a page leaves this process until it is used again. */
 void file_map_drop(struct str piece);
 void file_unmap(struct str s);

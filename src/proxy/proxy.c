@@ -369,16 +369,19 @@ static void free_retired(struct proxy *p)
         proxy_wake_workers(p);
 }
 
-/* What a crowd used goes back to the system after it: the heap alone keeps all of it as long as
- * anything small lives behind it. */
-static void trim_after_a_crowd(struct proxy *p)
+/* What a crowd of connections or an older world used goes back to the system after it: the heap
+ * alone keeps all of it as long as anything small lives behind it. */
+static void trim(struct proxy *p)
 {
     uint32_t now = atomic_load_explicit(&p->connections, memory_order_relaxed),
-             peak = atomic_load_explicit(&p->peak_connections, memory_order_relaxed);
-    if (peak >= CROWD && now <= peak / 2) {
+             peak = atomic_load_explicit(&p->peak_connections, memory_order_relaxed),
+             worlds = atomic_load_explicit(&p->worlds_gone, memory_order_relaxed);
+    bool crowd_gone = peak >= CROWD && now <= peak / 2;
+    if (crowd_gone)
         atomic_store_explicit(&p->peak_connections, now, memory_order_relaxed);
+    if ((crowd_gone || worlds != p->worlds_seen) && p->trim_at == 0)
         p->trim_at = loop_now(p->loop) + TRIM_AFTER_NS; /* workers have given up their spares */
-    }
+    p->worlds_seen = worlds;
     if (p->trim_at == 0 || loop_now(p->loop) < p->trim_at)
         return;
     p->trim_at = 0;
@@ -464,7 +467,7 @@ static void on_tick(struct timer *t)
     free_retired(p);
     watchdog_tick(p);
     free_old_bounds(p);
-    trim_after_a_crowd(p);
+    trim(p);
     if (p->draining && now > p->drain_deadline + NS_PER_S)
         atomic_store(&p->stop_requested, true);
     if (p->draining && workers_ended(p)) {

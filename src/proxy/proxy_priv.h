@@ -20,6 +20,7 @@ struct runtime_listener {
 /* Everything the proxy derives from a world, made before the swap and freed with it. */
 struct runtime {
     struct arena arena;
+    struct proxy *proxy; /* NULL when only checked */
     struct world *world;
     struct runtime_listener *listeners; /* as world_listeners */
     size_t n_listeners;
@@ -74,6 +75,8 @@ struct proxy {
     struct list bound,
         bound_old; /* old: no listener uses it, late connections may still count in it */
     struct retired *retired;
+    _Atomic uint32_t worlds_gone; /* ever, by any thread */
+    uint32_t worlds_seen;
     struct status_server *status;
     struct log_writer *log_writer;
     struct signals *signals;

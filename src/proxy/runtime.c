@@ -177,8 +177,11 @@ void runtime_free(struct runtime *r)
 
 static void world_gone(struct world *w, void *arg)
 {
+    struct runtime *r = arg;
     (void)w;
-    runtime_free(arg);
+    if (r->proxy)
+        atomic_fetch_add(&r->proxy->worlds_gone, 1);
+    runtime_free(r);
 }
 
 struct runtime *runtime_new(struct proxy *p, struct world *w, struct errors *e)
@@ -187,6 +190,7 @@ struct runtime *runtime_new(struct proxy *p, struct world *w, struct errors *e)
     const listener_list *ls = world_listeners(w);
     const cluster_list *cs = world_clusters(w);
     arena_init(&r->arena, 0, 0);
+    r->proxy = p;
     r->world = w;
     r->listeners = ARENA_ARRAY(&r->arena, struct runtime_listener, ls->n ? ls->n : 1);
     r->clusters = ARENA_ARRAY(&r->arena, struct cluster_runtime, cs->n ? cs->n : 1);

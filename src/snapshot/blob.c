@@ -9,14 +9,6 @@ enum { BLOB_ARENA = 1024, NAME_MAX_BYTES = 1024 };
 
 /* ---- owners ---- */
 
-void source_unref(struct source *s)
-{
-    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
-        return;
-    s->release(s->hold);
-    mem_free(s);
-}
-
 static void pattern_unref(struct pattern *p)
 {
     if (atomic_fetch_sub(&p->refs, 1) != 1)
@@ -33,7 +25,6 @@ void blob_unref(struct blob *b)
     if (r) {
         for (size_t i = 0; i < r->n_patterns; i++)
             pattern_unref(r->patterns[i]);
-        source_unref(r->source);
     }
     arena_fini(&b->arena);
     mem_free(b);
@@ -111,34 +102,15 @@ bool blob_lend(struct build *b, struct blob *blob)
 
 /* ---- routes ---- */
 
-static bool in_place(const struct build *b, struct str bytes)
-{
-    return b->source && (uintptr_t)bytes.p % 4 == 0;
-}
-
-/* The table's bytes: in place when their owner lends them and they are aligned, else copied. */
-static struct str own_bytes(struct build *b, struct blob *blob, struct blob_routes *r,
-                            struct str bytes)
-{
-    if (in_place(b, bytes)) {
-        atomic_fetch_add(&b->source->refs, 1);
-        r->source = b->source;
-        return bytes;
-    }
-    char *copy = arena_try(&blob->arena, bytes.n);
-    if (!copy)
-        build_oom(b);
-    if (bytes.n)
-        memcpy(copy, bytes.p, bytes.n);
-    return (struct str){ copy, bytes.n };
-}
-
 static void read_routes(struct build *b, struct blob *blob, struct str bytes)
 {
     const char *why;
     struct blob_routes *r = ARENA_NEW(&blob->arena, struct blob_routes);
     blob->value = r;
-    bytes = own_bytes(b, blob, r, bytes);
+    char *table = arena_alloc(&blob->arena, bytes.n);
+    if (bytes.n)
+        memcpy(table, bytes.p, bytes.n);
+    bytes.p = table;
     if (!route_table_check(bytes, &why)) {
         build_fail(b, blob->type, blob->name, STR(""), "a broken route table: %s", why);
         return;
@@ -201,12 +173,11 @@ static bool name_good(struct str s)
 
 /* What a route table surely needs comes with its blob: there may be 100,000 of them with a rule
  * each. */
-static size_t first_memory(const struct build *b, const struct resource *r)
+static size_t first_memory(const struct resource *r)
 {
     if (r->type != RES_ROUTES)
         return 0;
-    size_t table = in_place(b, r->bytes) ? 0 : r->bytes.n;
-    return r->name.n + 1 + sizeof(struct blob_routes) + 16 + table + 8;
+    return r->name.n + 1 + sizeof(struct blob_routes) + 16 + r->bytes.n + 8;
 }
 
 void blob_read(struct build *b, const struct resource *r)
@@ -216,7 +187,7 @@ void blob_read(struct build *b, const struct resource *r)
                    "a resource of an unknown type or with a bad name");
         return;
     }
-    size_t first = first_memory(b, r);
+    size_t first = first_memory(r);
     struct blob *blob = mem_alloc(sizeof(*blob) + first);
     if (!blob)
         build_oom(b);

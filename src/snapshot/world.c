@@ -82,8 +82,11 @@ static void read_all(struct build *b)
             build_oom(b);
     }
     for (size_t i = 0; i < in->n; i++)
-        if (!shared(b, &in->v[i]))
+        if (!shared(b, &in->v[i])) {
             blob_read(b, &in->v[i]);
+            if (b->in->used)
+                b->in->used(b->in->used_arg, in->v[i].bytes);
+        }
 }
 
 /* Both orders, the hash over all, and whether a name stands twice. */
@@ -132,24 +135,10 @@ static void build(struct build *b)
     map_fini(&b->patterns);
 }
 
-static struct source *source_new(const struct world_input *in)
-{
-    struct source *s = mem_alloc(sizeof(*s));
-    if (!s) {
-        in->release(in->hold);
-        return NULL;
-    }
-    s->refs = 1;
-    s->release = in->release;
-    s->hold = in->hold;
-    return s;
-}
-
 struct world *world_build(const struct world_input *in, const struct world *prev, struct errors *e)
 {
     struct build b = { .in = in, .prev = prev, .e = e, .ok = true };
-    b.source = in->release ? source_new(in) : NULL;
-    b.w = !in->release || b.source ? mem_alloc(sizeof(*b.w)) : NULL;
+    b.w = mem_alloc(sizeof(*b.w));
     if (b.w) {
         b.w->refs = 1;
         build(&b);
@@ -160,7 +149,6 @@ struct world *world_build(const struct world_input *in, const struct world *prev
         world_free(b.w);
         b.w = NULL;
     }
-    source_unref(b.source);
     return b.w;
 }
 

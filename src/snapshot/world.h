@@ -100,10 +100,11 @@ struct policy_set {
 
 struct world;
 struct world_input {
-    const resource_list *resources; /* bytes must stay valid as long as hold does */
-    void (*release)(void *hold); /* called exactly once, when the last blob that uses the bytes is
-                                    gone, or when the build fails; NULL: bytes are copied */
-    void *hold;
+    const resource_list *resources; /* bytes are copied */
+    /* Told of the bytes of each resource once they are not needed any more, in the order of the
+       list; NULL: nobody wants to know. */
+    void (*used)(void *arg, struct str bytes);
+    void *used_arg;
 };
 /* NULL with errors. prev (may be NULL) lends blobs: a resource with the hash of one of its blobs is
    taken as that, unread, so hashes must be true. sections_register comes first. */

@@ -6,12 +6,6 @@
 #include "snapshot/sections_priv.h"
 #include <stdatomic.h>
 
-/* The owner of resource bytes; released with the last blob that uses them. */
-struct source {
-    _Atomic uint32_t refs;
-    void (*release)(void *hold);
-    void *hold;
-};
 /* A compiled pattern, one for each distinct text. */
 struct pattern {
     _Atomic uint32_t refs;
@@ -33,7 +27,6 @@ struct blob_routes {
     struct pattern **patterns; /* view.h->n_patterns; the first n_patterns are held */
     const struct regex **regexes;
     size_t n_patterns;
-    struct source *source; /* held while the bytes are used in place; else they are on the arena */
 };
 
 struct world {
@@ -57,9 +50,8 @@ struct build {
     const struct world_input *in;
     const struct world *prev;
     struct errors *e;
-    struct source *source; /* NULL: bytes are copied */
-    struct arena scratch;  /* trees of documents */
-    struct map patterns;   /* text → struct pattern, borrowed from blobs */
+    struct arena scratch; /* trees of documents */
+    struct map patterns;  /* text → struct pattern, borrowed from blobs */
     bool ok;
 };
 
@@ -70,7 +62,6 @@ void blob_read(struct build *b, const struct resource *r);
 /* Lends what blob holds to blobs that are read later. False when memory is out. */
 bool blob_lend(struct build *b, struct blob *blob);
 void blob_unref(struct blob *b);
-void source_unref(struct source *s);
 _Noreturn void build_oom(struct build *b);
 /* An error about a resource; always false, and the build has failed. */
 bool build_fail(struct build *b, uint8_t type, struct str name, struct str path, const char *fmt,

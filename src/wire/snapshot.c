@@ -1,5 +1,5 @@
-/* The snapshot file: all resources of a world in one sealed piece, laid out so that a mapping of it
-   is used in place. Pure.
+/* The snapshot file: all resources of a world in one sealed piece, laid out so that it is
+   read where it stands. Pure.
 
      header (64 bytes): magic "WEIRSNAP" | u32 version | u32 count | u64 total bytes | u64 zero |
    SHA-256 of all that follows the header index (count entries of 64 bytes): u32 type | u32 name

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 import yaml
 
@@ -209,6 +210,39 @@ def test_compile_and_proxy(env):
     with open(env.path("bad.snapshot"), "wb") as fh:
         fh.write(first[:-10])
     same(env.run("proxy", "--snapshot", env.path("bad.snapshot"))[0], 1)
+
+
+def test_a_snapshot_is_overwritten_while_it_is_read(env):
+    """What reads a mapping of a file that is cut short is ended by the kernel; a reload is refused or taken, whatever others do to the file."""
+    up = env.upstream()
+    many = [route("many%d" % i, *(rule("shop", path={"prefix": "/r%d" % k}) for k in range(1000)), hosts=["h%d.example" % i]) for i in range(30)]
+    snapshot = env.path("large.snapshot")
+    documents = env.write("large.yaml", "\n---\n".join(json.dumps(d) for d in simple(up, more=many)))  # JSON is YAML, and quicker to write
+    code, _, err = env.run("compile", "-o", snapshot, documents)
+    same((code, err), (0, ""))
+    with open(snapshot, "rb") as f:
+        whole = f.read()
+    w = env.weir(None, command="proxy", paths=["--snapshot", snapshot])
+    done = threading.Event()
+
+    def overwrite():
+        while not done.is_set():
+            with open(snapshot, "r+b") as out:
+                out.truncate(len(whole) // 8)
+                out.seek(0)
+                out.write(whole)
+    writer = threading.Thread(target=overwrite)
+    writer.start()
+    try:
+        for _ in range(30):
+            before = w.status()["lastReload"]
+            w.process.send_signal(signal.SIGHUP)
+            until(lambda: sum(w.status()["lastReload"][k] - before[k] for k in ("succeeded", "failed")) == 1, w.stderr)
+    finally:
+        done.set()
+        writer.join()
+    w.reload()
+    same(env.client(w.addr()).ask().status, 200)
 
 
 def test_compile_is_independent_of_file_order(env):
