@@ -316,6 +316,25 @@ bool header_fixed(struct str name)
     return false;
 }
 
+static bool holds(struct str name, struct str part)
+{
+    for (size_t i = 0; i + part.n <= name.n; i++)
+        if (str_ieq(str_sub(name, i, i + part.n), part))
+            return true;
+    return false;
+}
+
+bool header_credential(struct str name)
+{
+    static const char *const parts[] = { "authorization", "x-auth",    "cookie",  "token",
+                                         "secret",        "passw",     "api-key", "apikey",
+                                         "api_key",       "credential" };
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (holds(name, str_from(parts[i])))
+            return true;
+    return false;
+}
+
 bool header_list_has(struct str value, struct str token)
 {
     struct str item;

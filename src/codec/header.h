@@ -81,6 +81,9 @@ extern const struct str header_id_name[HDR_COUNT]; /* lower case */
 bool header_disguised(struct str name);
 /* Framing, the host and what ends with the connection: no edit by a user may touch them. */
 bool header_fixed(struct str name);
+/* A field or parameter that by its name carries a credential (Authorization, Cookie, X-Api-Key, a
+ * token): its value is not shown. */
+bool header_credential(struct str name);
 bool header_name_valid(struct str s); /* RFC 9110 token, not empty */
 bool header_value_valid(
     struct str s); /* no control characters but HTAB inside; no surrounding space needed */

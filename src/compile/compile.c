@@ -150,18 +150,26 @@ static void add_service(struct compile *c, const struct object *o)
     add_struct(c, RES_ENDPOINTS, o->name, &endpoints_schema, &list);
 }
 
-static void pem_check(struct compile *c, const struct object *o, struct str pem, const char *path,
-                      const char *file_path)
+/* The row that the text came from: the file's when it was read from one. */
+static void pem_fail(struct compile *c, const struct object *o, const char *part, const char *text,
+                     const char *file, const char *why)
+{
+    const struct node *spec = node_get(o->spec_node, str_from(part));
+    const char *row = node_get(spec, str_from(file)) ? file : text;
+    spec_fail(c->e, o, arena_fmt(c->a, "spec.%s.%s", part, row), "%s", why);
+}
+
+static bool pem_check(struct compile *c, const struct object *o, struct str pem, const char *part,
+                      const char *text, const char *file)
 {
     struct cert_list l = { 0 };
     const char *why;
-    const struct node *spec = node_get(o->spec_node, STR("tls"));
-    bool file = spec ? node_get(spec, STR("certificateFile")) != NULL
-                     : node_get(node_get(o->spec_node, STR("ca")), STR("file")) != NULL;
-    if (cert_list_parse(pem, &l, &why))
+    bool ok = cert_list_parse(pem, &l, &why);
+    if (ok)
         cert_list_fini(&l);
     else
-        spec_fail(c->e, o, str_from(file ? file_path : path), "%s", why);
+        pem_fail(c, o, part, text, file, why);
+    return ok;
 }
 
 static void add_secret(struct compile *c, const struct object *o)
@@ -171,10 +179,13 @@ static void add_secret(struct compile *c, const struct object *o)
     if (s->tls) {
         out.cert_pem = s->tls->certificate;
         out.key_pem = s->tls->key;
-        pem_check(c, o, out.cert_pem, "spec.tls.certificate", "spec.tls.certificateFile");
+        const char *why;
+        if (pem_check(c, o, out.cert_pem, "tls", "certificate", "certificateFile") &&
+            !cert_key_fits(out.cert_pem, out.key_pem, &why))
+            pem_fail(c, o, "tls", "key", "keyFile", why);
     } else {
         out.ca_pem = s->ca->certificates;
-        pem_check(c, o, out.ca_pem, "spec.ca.certificates", "spec.ca.file");
+        pem_check(c, o, out.ca_pem, "ca", "certificates", "file");
     }
     add_struct(c, RES_SECRET, o->name, &secret_schema, &out);
 }

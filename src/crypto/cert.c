@@ -93,6 +93,20 @@ struct evp_pkey_st *cert_key_parse(struct str pem, const char **ret_why)
     return k;
 }
 
+bool cert_key_fits(struct str cert_pem, struct str key_pem, const char **ret_why)
+{
+    struct cert_list certs;
+    EVP_PKEY *key = cert_key_parse(key_pem, ret_why);
+    bool fits = false;
+    if (key && cert_list_parse(cert_pem, &certs, ret_why)) {
+        *ret_why = "does not match the certificate";
+        fits = X509_check_private_key(certs.v[0], key) == 1;
+        cert_list_fini(&certs);
+    }
+    EVP_PKEY_free(key);
+    return fits;
+}
+
 static GENERAL_NAMES *san_of(const X509 *x)
 {
     return X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);

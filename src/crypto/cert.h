@@ -21,6 +21,8 @@ bool cert_list_parse(struct str pem, struct cert_list *ret, const char **ret_why
 void cert_list_fini(struct cert_list *l);
 /* NULL with static text. Encrypted keys are refused. */
 struct evp_pkey_st *cert_key_parse(struct str pem, const char **ret_why);
+/* Is it the key of the first certificate? */
+bool cert_key_fits(struct str cert_pem, struct str key_pem, const char **ret_why);
 
 /* Subject alternative names: DNS names in lower case, or the common name when there is no such
  * extension; addresses as text. */

@@ -1,5 +1,6 @@
 /* Struct to tree, and trees with their secrets blacked out. Pure; the trees live on the caller's
  * arena. */
+#include "codec/header.h"
 #include "schema/walk.h"
 
 static const char REDACTED[] = "<redacted>";
@@ -57,6 +58,12 @@ static struct node *list_print(const struct field *f, const char *at, struct sch
     return n;
 }
 
+/* Maps of header fields: those that by their name carry credentials. */
+static bool credential(const struct field *f, struct str key)
+{
+    return (f->flags & F_KEY_NOCASE) && header_credential(key);
+}
+
 static struct node *map_print(const struct field *f, const char *at, struct schema_print_opts o,
                               struct arena *a)
 {
@@ -70,7 +77,8 @@ static struct node *map_print(const struct field *f, const char *at, struct sche
             node_map_set(a, n, key, item_print(f, item, o, a));
         } else {
             const struct str_pair *p = &((const struct str_pair *)(const void *)l.v)[i];
-            node_map_set(a, n, p->key, node_string(a, p->value));
+            bool hide = !o.secrets && credential(f, p->key);
+            node_map_set(a, n, p->key, hide ? redacted(a) : node_string(a, p->value));
         }
     }
     return n;
@@ -199,6 +207,15 @@ static struct node *redact_items(const struct field *f, const struct node *n, st
     return c;
 }
 
+static struct node *redact_texts(const struct field *f, const struct node *n, struct arena *a)
+{
+    struct node *c = node_copy(a, n);
+    for (size_t i = 0; i < c->map.n; i++)
+        if (credential(f, c->map.v[i].key))
+            c->map.v[i].value = redacted(a);
+    return c;
+}
+
 static struct node *redact_value(const struct schema *s, struct str key, const struct node *n,
                                  struct arena *a)
 {
@@ -214,6 +231,8 @@ static struct node *redact_value(const struct schema *s, struct str key, const s
     if ((f->type == T_LIST_OBJECT && n->type == NODE_LIST) ||
         (f->type == T_MAP_OBJECT && n->type == NODE_MAP))
         return redact_items(f, n, a);
+    if (f->type == T_MAP_STR && n->type == NODE_MAP)
+        return redact_texts(f, n, a);
     if (f->type == T_SECTIONS)
         return sections_print(f, n, (struct schema_print_opts){ 0 }, a);
     return (struct node *)(uintptr_t)n;

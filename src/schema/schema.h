@@ -46,7 +46,8 @@ enum field_flags {
     F_STR_SHORT =
         1
         << 6, /* list of objects: an item may be a plain string, read into the sub's first field */
-    F_KEY_NOCASE = 1 << 7, /* map: its keys are names whose case means nothing (header fields) */
+    F_KEY_NOCASE = 1 << 7, /* map: its keys are header fields, whose case means nothing; values of
+                              those that carry credentials are never printed */
 };
 enum field_format {
     FMT_ANY,

@@ -1,5 +1,6 @@
 /* A world as a tree that people read: what was said, defaults left out, secrets blacked out. On the
  * caller's arena. */
+#include "codec/header.h"
 #include "snapshot/world_priv.h"
 
 static void put_str(struct arena *a, struct node *to, const char *key, struct str s)
@@ -58,6 +59,12 @@ static struct node *policy(struct arena *a, const struct policy_set *p)
 
 /* ---- routes ---- */
 
+/* The value of a field or parameter, unless it is a credential by its name. */
+static struct str shown(struct str name, struct str value)
+{
+    return value.n && header_credential(name) ? STR("<redacted>") : value;
+}
+
 static void put_values(struct arena *a, struct node *to, const char *key,
                        const struct route_view *v, const struct rt_value *from, size_t n)
 {
@@ -68,14 +75,16 @@ static void put_values(struct arena *a, struct node *to, const char *key,
     struct node *list = node_new(a, NODE_LIST);
     for (size_t i = 0; i < n; i++) {
         struct node *item = node_new(a, NODE_MAP);
-        put_str(a, item, "name", route_str(v->base, from[i].name));
+        struct str name = route_str(v->base, from[i].name);
+        put_str(a, item, "name", name);
         if (from[i].match == MATCH_PRESENT)
             node_map_set(a, item, STR("present"), node_bool(a, true));
         else
-            node_map_set(a, item, str_from(kinds[from[i].match]),
-                         node_string(a, route_str(v->base, from[i].match == MATCH_REGEX
-                                                               ? v->patterns[from[i].value]
-                                                               : from[i].value)));
+            node_map_set(
+                a, item, str_from(kinds[from[i].match]),
+                node_string(a, shown(name, route_str(v->base, from[i].match == MATCH_REGEX
+                                                                  ? v->patterns[from[i].value]
+                                                                  : from[i].value))));
         if (from[i].invert)
             node_map_set(a, item, STR("invert"), node_bool(a, true));
         node_list_add(a, list, item);
@@ -113,7 +122,7 @@ static struct node *edits(struct arena *a, const struct action *x)
         struct node *item = node_new(a, NODE_MAP);
         put_str(a, item, "on", e->response ? STR("response") : STR("request"));
         put_str(a, item, ops[e->op], e->name);
-        put_str(a, item, "value", e->value);
+        put_str(a, item, "value", shown(e->name, e->value));
         node_list_add(a, list, item);
     }
     return list;

@@ -262,6 +262,24 @@ def test_config_page_shows_no_secrets(env):
         assert part not in everything, "a private key is shown"
 
 
+def test_credentials_in_headers_are_not_shown(env):
+    """A header that is set or compared often is a credential; by its name it is known: in routes, in policies, wherever they are printed."""
+    up = env.upstream()
+    edits = {"request": {"set": {"Authorization": "Bearer top-${TOKEN}", "X-Plain": "plain-value"}, "add": {"X-Api-Key": "key-${TOKEN}"}},
+             "response": {"set": {"Set-Cookie": "sid=${TOKEN}"}}}
+    asked = {"headers": [{"name": "Authorization", "exact": "Basic ${TOKEN}"}], "query": [{"name": "access_token", "prefix": "${TOKEN}"}]}
+    doc = [gateway(), service("shop", up), route("r", rule("shop", headers=edits), rule("shop", match=asked)), edge_policy(headers=edits)]
+    w = env.weir(doc, variables={"TOKEN": "S3CR3T"})
+    same(env.client(w.addr()).ask().header("set-cookie"), "sid=S3CR3T")
+    same(up.requests[0].header("authorization"), "Bearer top-S3CR3T")
+    more = {"TOKEN": "S3CR3T"}
+    shown = [w.get("/config")[2], w.get("/status")[2], w.get("/metrics")[2], w.stderr(), json.dumps(w.access()),
+             *(env.run(*args, w.file, variables=more)[1] for args in (["compile", "--print"], ["explain", "-r", "http://x/"], ["explain", "-o", "json", "-r", "http://x/"]))]
+    for text in shown:
+        assert "S3CR3T" not in text, text
+    assert "plain-value" in shown[0] and "Authorization" in shown[0] and "plain-value" in shown[5], shown[0]
+
+
 def test_status_pages_are_for_get_only_and_hold_under_garbage(env):
     w = env.weir(simple(env.upstream()))
     for data in (b"\x00" * 100, b"GET /status HTTP/9.9\r\n\r\n", b"GET " + b"/" * 40000 + b" HTTP/1.1\r\n\r\n"):
