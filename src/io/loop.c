@@ -105,7 +105,7 @@ int64_t loop_wall(const struct loop *l)
 static bool watch_control(struct loop *l, struct watch *w, int op, uint32_t events)
 {
     struct epoll_event e = { .events = events, .data.u64 = (uint64_t)(uintptr_t)w | TAG_WATCH };
-    return epoll_ctl(l->epoll, op, w->fd, &e) == 0;
+    return sys_epoll_ctl(l->epoll, op, w->fd, &e) == 0;
 }
 
 bool loop_watch(struct loop *l, struct watch *w, int fd, uint32_t epoll_events)
@@ -125,7 +125,7 @@ void loop_unwatch(struct loop *l, struct watch *w)
     if (w->closed)
         return;
     w->closed = true;
-    watch_control(l, w, EPOLL_CTL_DEL, 0);
+    (void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL); /* ENOENT when loop_watch had failed */
     /* The owner may free w now: events of this batch that still name it are struck out. */
     for (int i = l->batch_at + 1; i < l->batch_n; i++)
         if (l->events[i].data.u64 == ((uint64_t)(uintptr_t)w | TAG_WATCH))

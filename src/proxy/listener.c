@@ -74,25 +74,43 @@ static void accepted(struct worker_listener *l, int fd, const union addr *peer)
     }
 }
 
-/* The kernel has nothing left for another connection, and would say so in every turn. */
-static void rest(struct worker_listener *l)
+static void warn_of_rest(struct worker_listener *l)
 {
     int64_t now = loop_now(l->w->loop);
-    if (l->removed)
-        return;
-    pool_relieve(l->w);
-    (void)loop_rewatch(l->w->loop, &l->watch, 0);
-    timer_set(l->w->loop, &l->rest, now + ACCEPT_REST_MS * NS_PER_MS);
     if (now < l->next_warning)
         return;
     l->next_warning = now + ACCEPT_WARN_SECONDS * NS_PER_S;
     LOG_WARN("out of descriptors or memory: connections wait", LS("listener", l->name));
 }
 
+/* The kernel has nothing left for another connection, and would say so in every turn. */
+static void rest(struct worker_listener *l)
+{
+    if (l->removed)
+        return;
+    pool_relieve(l->w);
+    (void)loop_rewatch(l->w->loop, &l->watch, 0);
+    timer_set(l->w->loop, &l->rest, loop_now(l->w->loop) + ACCEPT_REST_MS * NS_PER_MS);
+    warn_of_rest(l);
+}
+
+/* epoll needs memory of the kernel too: a listener that it cannot take now is offered again, else
+ * it would be deaf for good. */
+static void listen_again(struct worker_listener *l)
+{
+    struct loop *loop = l->w->loop;
+    bool ok = l->watched ? loop_rewatch(loop, &l->watch, LOOP_IN)
+                         : loop_watch(loop, &l->watch, l->fd, LOOP_IN);
+    l->watched |= ok;
+    if (ok)
+        return;
+    warn_of_rest(l);
+    timer_set(loop, &l->rest, loop_now(loop) + ACCEPT_REST_MS * NS_PER_MS);
+}
+
 static void on_rested(struct timer *t)
 {
-    struct worker_listener *l = CONTAINER_OF(t, struct worker_listener, rest);
-    (void)loop_rewatch(l->w->loop, &l->watch, LOOP_IN);
+    listen_again(CONTAINER_OF(t, struct worker_listener, rest));
 }
 
 /* False: nobody waits any more, or none can be taken. */
@@ -197,8 +215,7 @@ struct worker_listener *worker_listener_open(struct worker *w, const struct list
     list_add_tail(&w->listeners, &l->link);
     l->watch.fn = on_acceptable;
     timer_init(&l->rest, on_rested);
-    if (!loop_watch(w->loop, &l->watch, fd, LOOP_IN))
-        LOG_ERROR("cannot watch a listening socket", LS("listener", l->name));
+    listen_again(l);
     return l;
 }
 

@@ -24,6 +24,7 @@ struct worker_listener {
     struct list link;
     struct worker *w;
     struct watch watch;
+    bool watched;      /* the loop has it */
     struct timer rest; /* accepting goes on when it ends */
     int64_t next_warning;
     int fd;

@@ -167,6 +167,36 @@ def test_close_and_epoll_fail(env):
     calls(env, "epoll", ("ENOSPC", "ENOMEM"), 40, 2)
 
 
+def test_a_listener_that_epoll_does_not_take_at_first(env):
+    """It is offered again, also after its protocol has changed: no listener stays deaf."""
+    def doc(*protocols):
+        names = ["a", "b"]
+        return [gateway(*(listener(n, protocol=p) for n, p in zip(names, protocols))), service("bytes", up, protocol="tcp"),
+                *(route(n, rule("bytes") if p == "tcp" else rule(reply={"body": n}), attach=[{"gateway": "edge", "listener": n}]) for n, p in zip(names, protocols))]
+
+    def ask(address, protocol):
+        c = H1Client(address)
+        try:
+            if protocol == "tcp":
+                c.send("ping")
+                return c.reader.exactly(4) == b"ping"
+            return c.ask().status == 200
+        finally:
+            c.close()
+
+    up = env.raw_upstream(echo_bytes)
+    for n in range(1, 9):
+        t = Trial(env, doc("http", "http"), {"WEIR_FAULT_SYS": "%d:ENOMEM:epoll" % n})
+        if not t.start():
+            continue  # the status page or the signals: the start is refused
+        for protocols in (("http", "http"), ("tcp", "http")):
+            if protocols[0] == "tcp":
+                t.w.reload(doc(*protocols))
+            for name, p in zip("ab", protocols):
+                assert any(attempt(lambda: ask(t.w.addr(name), p)) for _ in range(4)), "%d: %s as %s" % (n, name, p)
+        t.stop()
+
+
 def test_files_fail(env):
     calls(env, "open", ("EMFILE", "EIO"), 6, 2)
     calls(env, "read", ("EIO", "ENOMEM"), 8, 2)
