@@ -8,7 +8,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { H2_STREAMS_PER_CONN = 100, POOL_KEY_MAX = 1024 };
+enum {
+    H2_STREAMS_PER_CONN = 100,
+    POOL_KEY_MAX = 1024,
+    DEAD_A_TICK = 256,
+    MUTE_MAX = 4, /* connections that may take no stream at all, before no more are opened */
+};
 
 static struct exchange *waiter(struct list *it)
 {
@@ -20,14 +25,19 @@ static struct http_client *client(struct list *it)
     return CONTAINER_OF(it, struct http_client, link);
 }
 
-static uint32_t waiting_in(const struct pool *p)
+static uint32_t length(const struct list *l)
 {
     uint32_t n = 0;
-    LIST_FOR(it, &p->waiters)
+    LIST_FOR(it, l)
     {
         n++;
     }
     return n;
+}
+
+static uint32_t waiting_in(const struct pool *p)
+{
+    return length(&p->waiters);
 }
 
 struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
@@ -55,6 +65,7 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
         p->proto = rt->proto;
         list_init(&p->idle);
         list_init(&p->mux);
+        list_init(&p->mute);
         list_init(&p->opening);
         list_init(&p->waiters);
         if (!map_put(&w->pools, p->key, p)) {
@@ -127,6 +138,7 @@ static void serve_waiters(struct pool *p, struct http_client *c)
     while (!list_empty(&p->waiters) && c->ready && c->streams < c->max_streams) {
         struct exchange *x = waiter(p->waiters.next);
         pool_cancel(x);
+        timer_off(&c->idle); /* it may have been idle while it was mute */
         exchange_connected(x, c);
         if (!c->h2)
             return;
@@ -139,7 +151,9 @@ static void park(struct pool *p, struct http_client *c)
     if (!c->ready)
         return;
     if (c->h2) {
-        if (c->streams < c->max_streams)
+        if (c->max_streams == 0)
+            list_add_tail(&p->mute, &c->link);
+        else if (c->streams < c->max_streams)
             list_add_tail(&p->mux, &c->link);
     } else if (c->streams == 0) {
         list_add_head(&p->idle, &c->link);
@@ -197,12 +211,7 @@ void pool_relieve(struct worker *w)
     size_t i = 0;
     for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
         struct pool *p = m->value;
-        uint32_t n = 0;
-        LIST_FOR(it, &p->idle)
-        {
-            n++;
-        }
-        for (n = (n + 1) / 2; n > 0; n--)
+        for (uint32_t n = (length(&p->idle) + 1) / 2; n > 0; n--)
             retire(client(p->idle.prev));
     }
 }
@@ -259,7 +268,7 @@ struct http_client *pool_acquire(struct pool *p, struct exchange *x,
     }
     uint32_t pending = atomic_fetch_add_explicit(&p->state->pending, 1, memory_order_relaxed);
     bool first = p->proto == PROTO_H1 || p->connecting == 0;
-    bool connecting = !first || (permit_take(p, b) && open_conn(p));
+    bool connecting = !first || (length(&p->mute) < MUTE_MAX && permit_take(p, b) && open_conn(p));
     if (!connecting && b->max_pending && pending >= (uint64_t)b->max_pending) {
         atomic_fetch_sub_explicit(&p->state->pending, 1, memory_order_relaxed);
         return NULL;
@@ -309,7 +318,7 @@ static void pool_refill(struct pool *p)
     const struct exchange *x = waiter(p->waiters.next);
     const struct breaker_section *b = x->backend->cluster->policy_set->breaker;
     uint32_t want = wanted(p, waiting_in(p));
-    while (p->connecting < want && permit_take(p, b))
+    while (p->connecting < want && length(&p->mute) < MUTE_MAX && permit_take(p, b))
         if (!open_conn(p))
             return;
 }
@@ -339,6 +348,11 @@ static void close_idle(struct pool *p)
         if (client(it)->streams == 0)
             http_client_close(client(it));
     }
+    LIST_FOR_SAFE(it, tmp, &p->mute)
+    {
+        if (client(it)->streams == 0)
+            http_client_close(client(it));
+    }
 }
 
 /* Its endpoint is not in the service's set any more: nobody will ask for the idle ones. */
@@ -352,18 +366,18 @@ static void drop_if_gone(struct pool *p)
 
 void pool_tick(struct worker *w)
 {
-    size_t i = 0;
-    struct pool *dead = NULL;
+    size_t i = 0, n = 0;
+    struct pool *dead[DEAD_A_TICK]; /* the map must not change under the iteration */
     for (struct map_slot *m = map_next(&w->pools, &i); m; m = map_next(&w->pools, &i)) {
         struct pool *p = m->value;
         give_back(p);
         drop_if_gone(p);
         pool_refill(p);
-        if (!dead && pool_unused(p))
-            dead = p; /* one a tick: the map must not change under the iteration */
+        if (n < DEAD_A_TICK && pool_unused(p))
+            dead[n++] = p;
     }
-    if (dead)
-        pool_free(dead);
+    while (n > 0)
+        pool_free(dead[--n]);
 }
 
 void pool_close_all(struct worker *w)
@@ -373,6 +387,10 @@ void pool_close_all(struct worker *w)
         struct pool *p = m->value;
         close_idle(p);
         LIST_FOR_SAFE(it, tmp, &p->mux)
+        {
+            http_client_close(client(it));
+        }
+        LIST_FOR_SAFE(it, tmp, &p->mute)
         {
             http_client_close(client(it));
         }

@@ -117,6 +117,7 @@ struct pool {
     struct list mux;             /* h2 connections that may take another stream */
     struct list opening;         /* connections on their way */
     struct list waiters;         /* exchange.wait */
+    struct list mute;            /* h2 connections whose peer allows no stream now */
     uint32_t connecting, open;
     uint32_t held; /* views that have found it */
     struct dur connect_timeout, idle_timeout;

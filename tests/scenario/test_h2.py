@@ -1,10 +1,11 @@
 """HTTP/2 with clients and upstreams: streams, windows, trailers, resets, GOAWAY, ALPN and prior knowledge."""
+import select
 import struct
 import threading
 
-from h2peers import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, H2Client, H2Upstream, RawH2, frame
+from h2peers import ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, PREFACE, H2Client, H2Upstream, RawH2, encode, frame
 from peers import Reader, chunked, client_context, reply
-from weirlib import edge_policy, gateway, listener, route, rule, same, secret, service, simple, until
+from weirlib import edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, until
 
 MB = 1 << 20
 
@@ -574,6 +575,57 @@ def test_upstream_stream_limit_is_raised_later(env):
     for s in streams:
         c.wait(s)
     same([s.status for s in streams], [200] * 3)
+
+
+def allow(n):
+    return frame(SETTINGS, 0, 0, struct.pack(">HI", 3, n))
+
+
+def streams_of(sock):
+    """The requests that come on a raw connection, one after the other."""
+    reader = Reader(sock)
+    reader.exactly(len(PREFACE))
+    while True:
+        head = reader.exactly(9)
+        reader.exactly(int.from_bytes(head[:3], "big"))
+        if head[3] == HEADERS:
+            yield struct.unpack(">I", head[5:])[0]
+
+
+def test_upstream_that_allows_no_stream(env):
+    """It gets a few connections and no more, however many requests come and wait; when it allows streams they are answered."""
+    socks = []
+
+    def mute(sock, number):
+        sock.sendall(allow(0) + frame(SETTINGS, ACK))
+        socks.append(sock)
+        for sid in streams_of(sock):
+            sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, sid, encode([(":status", "204")])))
+
+    w = env.weir(simple(env.raw_upstream(mute), protocol="h2"), workers=1)
+    asked = []
+    for i in range(20):
+        c = env.client(w.addr())
+        c.request()
+        asked.append(c)
+        until(lambda: w.service()["pendingRequests"] == i + 1 and len(socks) >= min(i + 1, 4), "it waits")
+    same(w.service()["connections"], 4)
+    socks[0].sendall(allow(100))
+    same([c.response().status for c in asked], [204] * 20)
+
+
+def test_a_connection_that_was_mute_is_not_idle(env):
+    """A connection that allowed no stream at first, and then carries one, is not closed when the time limit of idle ones has passed."""
+    def later(sock, number):
+        sock.sendall(allow(0) + allow(10) + frame(SETTINGS, ACK))
+        for sid in streams_of(sock):
+            while select.select([sock], [], [], 2)[0]:  # two idle times go by; a close ends it
+                if not sock.recv(4096):
+                    return
+            sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, sid, encode([(":status", "204")])))
+
+    w = env.weir(simple(env.raw_upstream(later), protocol="h2", more=[policy("shop-policy", {"service": "shop"}, timeout={"upstreamKeepAlive": "1s"})]), workers=1)
+    same(env.client(w.addr()).ask().status, 204)
 
 
 def test_announced_trailers_to_and_from_http1(env):
