@@ -72,8 +72,11 @@ bool place_fail_key(const struct walk *w, const struct place *at, const struct n
 
 const char *place_show(struct str s, char out[96])
 {
+    static const struct str pem = STR_INIT("-----BEGIN");
     size_t n = s.n;
-    if (n > 64) {
+    if (str_starts(s, pem)) { /* a key in the wrong place stays a key */
+        n = pem.n;
+    } else if (n > 64) {
         n = 64;
         while (n > 60 &&
                ((unsigned char)s.p[n] & 0xC0) == 0x80) /* not in the middle of a character */

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 
-from h2peers import H2Upstream
+from h2peers import PREFACE, SETTINGS, H2Upstream, frame
 from peers import Closed, H1Client, client_context, reply
 from random_site import HOSTS, PLAIN
 from weirlib import split
@@ -89,6 +89,7 @@ def questions(rnd, site):
             for path in rnd.sample(sorted(paths), min(len(paths), 7)) + ["/none"]:
                 host = host_of(rnd, rnd.choice(paths.get(path, HOSTS)))
                 headers = [h for h in (("x-probe", "1"), ("X-Fault", "1"), ("X-One", "mine"), ("x-one", "again"), ("X-Forwarded-For", "192.0.2.1")) if rnd.random() < 0.5]
+                headers += rnd.choice([[], [], [], [("x-many", str(i)) for i in range(9)], [("x-long", "v" * 1500)]])
                 ask = {"method": rnd.choice(["GET", "GET", "POST"]), "target": path + rnd.choice(["", "/x", "?q=1"]), "host": host, "headers": headers}
                 if ask["method"] == "POST":
                     ask["body"] = b"x" * rnd.choice([0, 7])
@@ -173,6 +174,13 @@ class Prober:
                 out.append(getattr(e, "reason", None) or type(e).__name__)
         return out
 
+    def prior_knowledge(self, address):
+        """What answers the beginning of an HTTP/2 connection: a SETTINGS frame, or HTTP/1."""
+        with socket.create_connection(address, 15) as s:
+            s.sendall(PREFACE + frame(SETTINGS))
+            data = s.recv(9, socket.MSG_WAITALL)
+            return "HTTP/2" if len(data) == 9 and data[3] == SETTINGS else data
+
     def raw(self, address, kind, host):
         with socket.create_connection(address, 15) as s:
             if kind == "pass":
@@ -199,6 +207,9 @@ class Prober:
                 seen.add((name, detail["host"]))
                 out.append((name, kind, detail["host"], self.tls(addresses[name], detail["host"])))
             out.append((name, kind, detail, self.http(addresses[name], kind, detail)))
+            if kind == "http" and name not in seen:
+                seen.add(name)
+                out.append((name, "prior knowledge", "", self.prior_knowledge(addresses[name])))
         return out
 
     def close(self):

@@ -5,6 +5,7 @@ EQUIVALENCE_SEEDS=seed,seed runs only those, EQUIVALENCE_RUNS=N runs N more than
 import json
 import os
 import random
+import signal
 import socket
 
 from peers import reply
@@ -88,6 +89,13 @@ def quick(objects):
     return "\n---\n".join(json.dumps(o) for o in objects)
 
 
+def free_ports(w, site):
+    """{listener: address} of those that ask for port 0."""
+    real = {row["name"]: row["address"] for row in w.status()["listeners"]}
+    names = ["%s/%s" % (g, n) for g, spec in site["Gateway"].items() for n, row in spec["listeners"].items() if row["address"].endswith(":0")]
+    return {n: real[n] for n in names}
+
+
 def chain(ground, seed, steps):
     env, rnd = ground.env, random.Random(seed)
     site = ground.site(rnd)
@@ -95,7 +103,8 @@ def chain(ground, seed, steps):
     asker = Prober(old, ground.pairs[0])
     for step in range(steps):
         what = "seed %d, step %d" % (seed, step)
-        asker.answers(questions(rnd, site.good()))  # so that there is something to remember
+        site_before = site.good()
+        asker.answers(questions(rnd, site_before))  # so that there is something to remember
         for _ in range(rnd.randint(1, 6)):
             site.edit()
         objects = site.objects(ground.networks[0])
@@ -105,7 +114,10 @@ def chain(ground, seed, steps):
             old.reload(quick(spoil(rnd, objects)), ok=False)
             check_same(dict(state(old, ground.networks[0]), stale=False), before, what + ", after bad documents")
             check_sockets(old, ground.networks[0])
+        before = free_ports(old, site_before)
         old.reload(quick(objects))
+        after = free_ports(old, site.good())
+        same({n: a for n, a in before.items() if n in after}, {n: a for n, a in after.items() if n in before}, what + ": who stays keeps the port that was found")
         new = env.weir(quick(site.objects(ground.networks[1])))
         check_same(state(old, ground.networks[0]), state(new, ground.networks[1]), what)
         check_sockets(old, ground.networks[0])
@@ -154,14 +166,15 @@ def test_however_it_is_written(env):
 
 
 def test_documents_and_snapshots_run_the_same(env):
-    """weir up FILE, weir up FILES and weir proxy --snapshot."""
+    """weir up FILE, weir up FILES, weir proxy --snapshot, and weir up --data when the documents are refused."""
     ground = Ground(env)
     for seed in seeds([11, 12]):
         rnd = random.Random(seed)
         site = ground.site(rnd)
         objects = [site.objects(n) for n in ground.networks]
         _, printed = written(env, objects[0], seed, times=1)
-        up = env.weir(quick(objects[0]))
+        data = ("--data", env.path("data-%d" % seed))
+        up = env.weir(quick(objects[0]), args=data)
         same(up.get("/config")[2].strip(), printed.strip(), "seed %d: --print and /config" % seed)
         snapshot = env.path("other-%d.snapshot" % seed)
         same(env.run("compile", "-o", snapshot, *write_files(rnd, env.path("other-%d" % seed), objects[1]))[0], 0)
@@ -174,7 +187,76 @@ def test_documents_and_snapshots_run_the_same(env):
         for p in probers:
             p.close()
         up.stop()
+        again = env.weir(quick(spoil(rnd, objects[0])), args=data)
+        check_same(dict(state(again, ground.networks[0]), stale=False), state(proxy, ground.networks[1]), "seed %d, the last good" % seed)
+        again.stop()
         proxy.stop()
+
+
+# ---- documents that may be bad ----
+ODD = [None, True, False, 0, 1, -1, 99999999999999999999, 1.5, "", "x", "*", "127.0.0.1:0", "1s", "0", "50%", "/", "/a/{b}", "${NOBODY}", "é", [], {}, ["x"], [[]], {"x": 1}, {"name": "x"}]
+
+
+def places_in(node, path=()):
+    yield path
+    for k, v in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from places_in(v, path + (k,))
+
+
+def bent(rnd, objects):
+    """Something in the documents is gone, is something else, or is there twice."""
+    out = json.loads(json.dumps(objects))
+    for _ in range(rnd.choice([1, 1, 1, 2])):
+        at = rnd.choice([p for p in places_in(out) if p])
+        parent = out
+        for k in at[:-1]:
+            parent = parent[k]
+        how = rnd.choice(["delete", "odd", "odd", "other", "more"])
+        if how == "delete":
+            del parent[at[-1]]
+        elif how == "odd":
+            parent[at[-1]] = rnd.choice(ODD)
+        elif how == "more" and isinstance(parent, list):
+            parent.insert(at[-1], json.loads(json.dumps(parent[at[-1]])))
+        else:  # a value from another place of that kind
+            same_name = [p for p in places_in(out) if p and p[-1] == at[-1]]
+            other = out
+            for k in rnd.choice(same_name):
+                other = other[k]
+            parent[at[-1]] = json.loads(json.dumps(other))
+    return out
+
+
+def test_check_compile_and_reload_agree(env):
+    """What weir check takes runs as --print says, but for its addresses; what it refuses changes nothing, for the same reasons."""
+    ground = Ground(env)
+    for seed in seeds([21, 22]):
+        rnd = random.Random(seed)
+        objects = ground.site(rnd).objects(ground.networks[0])
+        w = env.weir(quick(objects))
+        for i in range(15):
+            w.write(quick(bent(rnd, objects)))
+            what = "seed %d, bent %d" % (seed, i)
+            code, _, errors = env.run("check", w.file)
+            again, printed, told = env.run("compile", "--print", w.file)
+            before = w.get("/config")[2]
+            same((again, told if code else ""), (code, errors if code else ""), what)
+            counts = w.status()["lastReload"]
+            w.process.send_signal(signal.SIGHUP)
+            now = until(lambda: ended(counts, w.status()["lastReload"]), what)
+            if now["ok"]:
+                same((code, w.get("/config")[2].strip()), (0, printed.strip()), what)
+            else:
+                same(w.get("/config")[2], before, what)
+                assert code or "cannot listen" in now["error"], (what, now)
+                told = now["error"].split("\n")[:-1 if len(now["error"]) > 900 else None]  # a long text is cut
+                same("cannot listen" in now["error"] or set(told) <= set(errors.replace("\\x0a", "\n").split("\n")), True, (what, now, errors))
+            check_sockets(w, ground.networks[0])
+        w.stop()
+
+
+def ended(before, now):
+    return now["succeeded"] + now["failed"] > before["succeeded"] + before["failed"] and now
 
 
 # ---- what must not be left over ----

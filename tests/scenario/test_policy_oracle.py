@@ -195,6 +195,56 @@ def check_shown(n, e, given, what):
             same(any(f.startswith(section + ".") for f in rows), section in given, "%s: section %s" % (what, section))
 
 
+def defaults():
+    """{field: what it is when nobody says} from the published schema."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/reference/weir.schema.json"), encoding="utf-8") as f:
+        defs = json.load(f)["$defs"]
+    out = {}
+
+    def look(node, path):
+        for key, sub in node.get("properties", {}).items():
+            at = path + "." + key if path else key
+            if "default" in sub:
+                out[at] = sub["default"]
+            while "$ref" in sub:
+                sub = defs[sub["$ref"].rsplit("/", 1)[1]]
+            look(sub, at)
+
+    look(defs["Policy"], "")
+    return out
+
+
+def leaves(node, path=""):
+    for k, v in node.items():
+        at = path + "." + k if path else k
+        if isinstance(v, dict):
+            yield from leaves(v, at)
+        else:
+            yield at, v
+
+
+def plain(v):
+    return json.dumps(v) if isinstance(v, list) else str(v).lower()
+
+
+def check_config(w, rows, default, what):
+    """/config: the merged set of every listener, service and rule; what equals the default is left out."""
+    config = json.loads(w.get("/config")[2])
+    sets = {p["name"]: p["sections"] for p in config["policies"]}
+    uses = [((row["name"].split("/"), None, None), row.get("policy")) for row in config["listeners"]]
+    uses += [(((None, None), None, row["name"]), row.get("policy")) for row in config["clusters"]]
+    for row in config["rules"]:
+        for b in row["action"].get("to", [{"service": None, "policy": row["action"].get("policy")}]):
+            uses.append(((row["listener"].split("/"), row["route"], b["service"]), b.get("policy")))
+    for (gate, route_name, service_name), name in uses:
+        e, _ = effective(rows, tuple(gate), route_name, service_name)
+        got, at = dict(leaves(sets[name] if name else {})), "%s: /config: %r" % (what, (gate, route_name, service_name))
+        for path, (want, _) in e.items():
+            zero = default.get(path, "0" if isinstance(want, (int, str)) and not isinstance(want, bool) else [] if isinstance(want, list) else False)
+            same(plain(got.get(path, zero)), plain(want), at + " " + path)
+        same([p for p in got if p not in e], [], at + ": fields that nobody gave")
+
+
 def check_response(r, e, own, ran, upstream, what):
     fields = edit(upstream, edits_of(e, "response") if ran else {})
     same(seen(r.headers), seen(edit(fields, own.get("response", {}))), what + ": response headers")
@@ -241,6 +291,7 @@ def one(env, origin, w, seed, explains):
         w = env.weir(objects)
     else:
         w.reload(objects)
+    check_config(w, rows, defaults(), "seed %d" % seed)
     routes = {o["metadata"]["name"]: o["spec"]["rules"] for o in objects if o["kind"] == "Route"}
     a = Asker(env, w, origin)
     for i in range(8):

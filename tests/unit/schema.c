@@ -179,6 +179,8 @@ static void refusals(void)
         { "spec: {wantA: true, text: x}", "f:1:27: spec.text: want at least 2 characters\n" },
         { "spec: {wantA: true, text: 123456}",
           "f:1:27: spec.text: want at most 5 characters, got 6\n" },
+        { "spec: {wantA: true, hosts: \"-----BEGIN EC PRIVATE KEY-----\\nMHcC\"}",
+          "f:1:28: spec.hosts: want a list, got '-----BEGIN...'\n" },
         { "spec: {wantA: true, secret: [x]}", "f:1:29: spec.secret: want a string\n" },
         { "spec: {wantA: true, key: no}",
           "f:1:26: spec.key: 'no' is not one of clientAddress, header\n" },
