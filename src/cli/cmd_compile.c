@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/documents.h"
+#include "cli/run_proxy.h"
 #include "io/file.h"
 #include "wire/wire.h"
 #include <errno.h>
@@ -19,19 +20,14 @@ static bool write_snapshot(const char *path, const resource_list *r, struct erro
     return ok;
 }
 
-static bool print_world(const resource_list *r, struct arena *a, struct errors *e)
+static void print_world(const struct world *w, struct arena *a)
 {
-    struct world *w = documents_world(r, NULL, NULL, e);
     struct buf b;
-    if (!w)
-        return false;
     buf_init(&b, SIZE_MAX / 2);
     json_print(world_describe(w, a), 2, &b);
     fwrite(b.p, 1, b.n, stdout);
     putchar('\n');
     buf_fini(&b);
-    world_unref(w);
-    return true;
 }
 
 static int run(const struct invocation *in)
@@ -39,6 +35,7 @@ static int run(const struct invocation *in)
     struct document_source s = { .paths = in->args };
     const char *out = invocation_option(in, "output");
     struct compiled_documents d;
+    struct world *w = NULL;
     struct arena a;
     struct errors e;
     if (s.paths.n == 0)
@@ -47,11 +44,16 @@ static int run(const struct invocation *in)
         return usage_error(in, "give either --output FILE or --print");
     arena_init(&a, 0, 0);
     errors_init(&e, &a);
-    bool ok = documents_compile(&s, &d, &e);
+    if (documents_compile(&s, &d, &e))
+        w = documents_world(&d.compiled.resources, NULL, NULL, &e);
+    /* what a proxy could not run is found here, not where it is rolled out */
+    bool ok = w && proxy_check(w, &e);
     if (ok && out)
         ok = write_snapshot(out, &d.compiled.resources, &e);
     else if (ok)
-        ok = print_world(&d.compiled.resources, &a, &e);
+        print_world(w, &a);
+    if (w)
+        world_unref(w);
     errors_sort(&e);
     int code = documents_report(&e);
     documents_fini(&d);

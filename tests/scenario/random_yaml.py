@@ -20,6 +20,20 @@ def shuffled(rnd, value, key=None):
     return {k: shuffled(rnd, value[k], k) for k in keys}
 
 
+def with_variables(rnd, value, variables):
+    """The same once ${NAME}s are put in: some strings come whole or in part from the environment, which variables then holds."""
+    if isinstance(value, dict):
+        return {k: with_variables(rnd, v, variables) for k, v in value.items()}
+    if isinstance(value, list):
+        return [with_variables(rnd, v, variables) for v in value]
+    if not isinstance(value, str) or "$" in value or rnd.random() < 0.9:
+        return value
+    a, b = sorted((rnd.randint(0, len(value)), rnd.randint(0, len(value))))
+    name = "V_%d" % len(variables)
+    variables[name] = value[a:b]
+    return value[:a] + "${%s}" % name + value[b:]
+
+
 class Writer:
     def __init__(self, rnd):
         self.rnd, self.anchors, self.count = rnd, {}, 0
@@ -99,7 +113,9 @@ def yaml_text(rnd, objects):
         if i:
             out += rnd.choice(["---\n", "--- # next\n", "...\n---\n"])
         out += w.document(o)
-    return out
+    if rnd.random() < 0.2:
+        out = out.replace("\n", "\r\n")
+    return rnd.choice(["", "", "", "\ufeff"]) + out
 
 
 def json_text(rnd, o):
@@ -136,5 +152,5 @@ def write_files(rnd, folder, objects):
 
 
 def write(path, text):
-    with open(path, "w", encoding="utf-8") as f:
+    with open(path, "w", encoding="utf-8", newline="") as f:
         f.write(text)

@@ -9,7 +9,7 @@ import threading
 
 import yaml
 
-from weirlib import Weir, edge_policy, gateway, listener, policy, route, rule, same, secret, service, simple, split, until
+from weirlib import Weir, edge_policy, gateway, listener, obj, policy, route, rule, same, secret, service, simple, split, until
 
 GOOD = """\
 apiVersion: weir/v1
@@ -463,3 +463,18 @@ def test_reader_that_goes_away_hears_nothing(env):
     os.close(w)
     err = p.stderr.read()
     same((p.wait(20), err), (1, b""))
+
+
+def test_a_key_that_is_not_the_certificates(env):
+    """Told where it is written, before anything is rolled out: check and compile say the same, and no snapshot is made."""
+    ca = env.ca()
+    one, two = ca.issue("one.example"), ca.issue("two.example")
+    with open(two.key, encoding="ascii") as f:
+        inline = f.read()
+    for tls, place in (({"certificateFile": one.cert, "keyFile": two.key}, "spec.tls.keyFile"), ({"certificateFile": one.cert, "key": inline}, "spec.tls.key")):
+        file = env.write("pair.yaml", simple("127.0.0.1:9", more=[obj("Secret", "pair", {"tls": tls})]))
+        told = [env.run(*command, file) for command in (("check",), ("compile", "-o", env.path("pair.snapshot")), ("compile", "--print"))]
+        same([(code, out) for code, out, _ in told], [(1, "")] * 3)
+        same(len({err for _, _, err in told}), 1)
+        assert re.match(r".*pair\.yaml:\d+:\d+: %s: does not match the certificate\n$" % re.escape(place), told[0][2]), told
+    assert not os.path.exists(env.path("pair.snapshot"))

@@ -11,7 +11,7 @@ import socket
 from peers import reply
 from random_probes import Prober, listening, places, questions
 from random_site import Site
-from random_yaml import shuffled, write_files
+from random_yaml import shuffled, with_variables, write_files
 from weirlib import gateway, listener, policy, same, simple, until
 
 STEPS = 4  # reloads of one chain
@@ -138,13 +138,13 @@ def test_a_reload_is_a_fresh_start(env):
 
 
 # ---- ways of writing ----
-def compiled(env, name, paths):
+def compiled(env, name, paths, variables=None):
     """(bytes of the snapshot, text of --print)"""
     out = env.path(name + ".snapshot")
-    code, _, err = env.run("compile", "-o", out, *paths)
+    code, _, err = env.run("compile", "-o", out, *paths, variables=variables)
     same((code, err), (0, ""), "%s: compile %r" % (name, paths))
     with open(out, "rb") as f:
-        return f.read(), env.run("compile", "--print", *paths)[1]
+        return f.read(), env.run("compile", "--print", *paths, variables=variables)[1]
 
 
 def written(env, objects, seed, times):
@@ -153,9 +153,10 @@ def written(env, objects, seed, times):
     want = compiled(env, "plain", [plain])
     for i in range(times):
         name = "way-%d-%d" % (seed, i)
-        again = [shuffled(rnd, o) for o in objects]
+        variables = {}
+        again = [shuffled(rnd, with_variables(rnd, o, variables)) for o in objects]
         rnd.shuffle(again)
-        same(compiled(env, name, write_files(rnd, env.path(name), again)), want, "seed %d, way %d" % (seed, i))
+        same(compiled(env, name, write_files(rnd, env.path(name), again), variables), want, "seed %d, way %d" % (seed, i))
     return want
 
 
