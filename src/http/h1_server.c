@@ -180,7 +180,11 @@ static bool invalid_preface(const struct server_conn *sc, const struct http_mess
         return false;
     const char *version = m->target.p + m->target.n + 1;
     struct str rest = { version, (size_t)(end - version) };
-    return rest.n > 4 && !str_ieq(str_sub(rest, 0, 4), STR("HTTP")) && m->target.p[0] != '*';
+    rest.n = str_find(rest, '\r');
+    for (size_t i = 0; i + 4 <= rest.n; i++)
+        if (str_ieq(str_sub(rest, i, i + 4), STR("HTTP")))
+            return false; /* a request line after something else */
+    return rest.n > 4 && m->target.p[0] != '*';
 }
 
 /* Reads a head. Returns the bytes used; 0 when it is not complete. */
