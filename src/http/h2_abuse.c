@@ -3,7 +3,7 @@
 #include "http/h2_priv.h"
 
 enum {
-    CONTROL_BURST = 300, /* SETTINGS, PING, PRIORITY, empty DATA */
+    CONTROL_BURST = 300, /* SETTINGS, PING, PRIORITY, empty DATA, beyond one for what is useful */
     CONTROL_RATE = 100,
     RESET_BURST = 200, /* RST_STREAM from the client, or from us because of it */
     RESET_RATE = 50,
@@ -60,4 +60,5 @@ void h2_abuse_noise(struct h2 *h, const char *what)
 void h2_abuse_useful(struct h2 *h)
 {
     h->noise.spent -= h->noise.spent < NOISE_PER_USEFUL ? h->noise.spent : NOISE_PER_USEFUL;
+    h->control.spent -= h->control.spent > 0; /* gRPC for Go measures by a PING for each of them */
 }

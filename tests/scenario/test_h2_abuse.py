@@ -139,6 +139,20 @@ def test_ping_flood(env):
     offend(env, lambda c: flood_unread(c, lambda i: frame(PING, payload=struct.pack(">Q", i)), 300000))
 
 
+def test_a_ping_for_every_data_frame(env):
+    """As gRPC for Go measures the bandwidth: that is no flood, however fast the data comes."""
+    size = 24 << 20
+    c = RawH2(env.weir(simple(env.upstream(lambda x: reply(body=b"x" * size)))).addr())
+    env.clients.append(c)
+    c.headers(1)
+    while size:
+        payload = c.wait(DATA, stream=1)[3]
+        size -= len(payload)
+        c.frames.clear()
+        given = struct.pack(">I", len(payload) or 1)
+        c.send(frame(PING, payload=b"bdp_ping") + frame(WINDOW_UPDATE, 0, 0, given) + frame(WINDOW_UPDATE, 0, 1, given))
+
+
 def test_empty_data_flood(env):
     """CVE-2019-9518: empty DATA frames without end."""
     def attack(c):
