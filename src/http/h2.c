@@ -113,6 +113,15 @@ static void on_data_end(struct h2 *h, const nghttp2_frame *f)
         st->s.ev->on_end(&st->s, NULL);
 }
 
+/* Who has waited until its answer began, and lets go of it then, has asked for no more than who
+   hears it to the end: calls that are cancelled after their first message are everyday gRPC. */
+static void on_reset(struct h2 *h, const nghttp2_frame *f)
+{
+    const struct h2_stream *st = find(h, f->hd.stream_id);
+    if (!st || !st->sent_head || !st->left_us)
+        h2_abuse_reset(h, "rapid reset");
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
 {
     struct h2 *h = user;
@@ -139,7 +148,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *user)
         h2_abuse_noise(h, "WINDOW_UPDATE flood");
         break;
     case NGHTTP2_RST_STREAM:
-        h2_abuse_reset(h, "rapid reset");
+        on_reset(h, f);
         break;
     case NGHTTP2_GOAWAY:
         if (h->cl)

@@ -5,7 +5,7 @@
 enum {
     CONTROL_BURST = 300, /* SETTINGS, PING, PRIORITY, empty DATA, beyond one for what is useful */
     CONTROL_RATE = 100,
-    RESET_BURST = 200, /* RST_STREAM from the client, or from us because of it */
+    RESET_BURST = 200, /* RST_STREAM from the client before the answer, or from us because of it */
     RESET_RATE = 50,
     NOISE_BURST = 1000, /* WINDOW_UPDATE and unknown frames, beyond NOISE_PER_USEFUL */
     NOISE_RATE = 200,

@@ -101,6 +101,23 @@ def test_rapid_reset(env):
     until(lambda: w.metric("weir_listener_abuse_total") >= 1, lambda: "abuse counted: %r" % [k for k in w.metrics() if "abuse" in k])
 
 
+def test_answers_let_go_of(env):
+    """Each call is cancelled when its answer has begun: no faster than the answers come, however fast that is."""
+    def stream(x):
+        x.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        x.reader.rest()
+
+    w = env.weir(simple(env.upstream(stream)), workers=1)
+    c = RawH2(w.addr())
+    env.clients.append(c)
+    for i in range(1000):
+        c.headers(2 * i + 1)
+        same(c.wait(DATA, stream=2 * i + 1)[3], b"first")
+        c.send(frame(RST_STREAM, 0, 2 * i + 1, struct.pack(">I", 8)))
+        c.frames.clear()
+    until(lambda: w.service()["connections"] == 0, "the service's side is let go too")
+
+
 def test_made_you_reset(env):
     """CVE-2025-8671: the client makes the server reset: a window update that overflows, on each stream."""
     def attack(c):
