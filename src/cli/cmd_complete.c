@@ -1,5 +1,5 @@
 /* weir complete: completion for shells, from the command table. */
-#include "cli/command.h"
+#include "cli/help.h"
 #include "schema/schema.h"
 #include <stdio.h>
 
@@ -182,8 +182,11 @@ static int paths(const struct invocation *in)
 {
     const struct registry_row *row = in->args.n > 1 ? registry_find("kind", in->args.v[1]) : NULL;
     struct buf b;
-    if (!row)
+    if (in->args.n < 2)
         return usage_error(in, "paths needs a kind: weir complete paths Route spec.rules");
+    if (!row)
+        return usage_error(in, "no kind is called '%.*s'%s", STR_FMT(in->args.v[1]),
+                           help_guess_row("kind", NULL, in->args.v[1]));
     struct str prefix = in->args.n > 2 ? in->args.v[2] : STR("");
     if (str_starts(prefix, STR("spec.")))
         prefix = str_sub(prefix, 5, prefix.n);

@@ -1,5 +1,5 @@
 /* weir docs: the reference, printed from the tables that the program itself runs by. */
-#include "cli/command.h"
+#include "cli/help.h"
 #include "io/file.h"
 #include "model/spec.h"
 #include "schema/schema.h"
@@ -214,9 +214,10 @@ static int run(const struct invocation *in)
         const struct registry_row *row = registry_find("kind", in->args.v[i]);
         row = row ? row : registry_find("policy", in->args.v[i]);
         if (!row) {
+            const char *guess = help_guess_row("kind", "policy", in->args.v[i]);
             buf_fini(&b);
-            return usage_error(in, "nothing is called '%.*s'; 'weir docs' prints all",
-                               STR_FMT(in->args.v[i]));
+            return usage_error(in, "nothing is called '%.*s'%s 'weir docs' prints all",
+                               STR_FMT(in->args.v[i]), *guess ? guess : ";");
         }
         schema_markdown(row->schema, 1, &b);
     }

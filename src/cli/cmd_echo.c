@@ -64,9 +64,7 @@ static bool listen_on(struct echo *e, struct listening *l, const char *address)
 {
     union addr a, bound;
     char text[ADDR_TEXT_MAX];
-    if (!addr_parse(str_from(address), &a))
-        return fprintf(stderr, "weir echo: '%s' is not an address like 127.0.0.1:9000\n", address),
-               false;
+    CHECK(addr_parse(str_from(address), &a)); /* checked before */
     l->fd = listen_open(&a, (struct listen_opts){ .backlog = 1024 }, &bound);
     if (l->fd < 0)
         return fprintf(stderr, "weir echo: cannot listen on %s: %s\n", address, strerror(errno)),
@@ -82,6 +80,13 @@ static bool listen_on(struct echo *e, struct listening *l, const char *address)
     return loop_watch(e->loop, &l->watch, l->fd, LOOP_IN);
 }
 
+static bool read_pem(struct arena *a, const char *path, struct str *ret, struct errors *err)
+{
+    return file_read(a, path, PEM_MAX, ret) ||
+           fail(err, str_from(path), 0, 0, STR(""), "%s: cannot be read: %s", path,
+                strerror(errno));
+}
+
 /* A certificate of the user's, or one made for this run. */
 static bool make_tls(struct echo *e, const struct invocation *in, struct arena *a,
                      struct errors *err)
@@ -94,9 +99,8 @@ static bool make_tls(struct echo *e, const struct invocation *in, struct arena *
     buf_init(&cert_pem, PEM_MAX);
     buf_init(&key_pem, PEM_MAX);
     bool ok = true;
-    if (cert && key) {
-        ok = file_read(a, cert, PEM_MAX, &pair.cert_pem) &&
-             file_read(a, key, PEM_MAX, &pair.key_pem);
+    if (cert) {
+        ok = read_pem(a, cert, &pair.cert_pem, err) && read_pem(a, key, &pair.key_pem, err);
     } else {
         struct str dns[] = { STR("localhost"), STR("*.example") },
                    ips[] = { STR("127.0.0.1"), STR("::1") };
@@ -109,7 +113,7 @@ static bool make_tls(struct echo *e, const struct invocation *in, struct arena *
     }
     if (ok && ca) {
         c.client_auth = TLS_CLIENT_REQUIRED;
-        ok = file_read(a, ca, PEM_MAX, &c.client_ca_pem);
+        ok = read_pem(a, ca, &c.client_ca_pem, err);
     }
     if (ok)
         e->tls = tls_server_new(&c, STR("weir echo"), err);
@@ -162,6 +166,14 @@ static int run(const struct invocation *in)
         return usage_error(in, "--status takes a code from 200 to 599, not '%s'", status);
     if (delay && !str_to_dur(str_from(delay), &e.delay))
         return usage_error(in, "--delay takes a duration like 250ms, not '%s'", delay);
+    if (!invocation_option(in, "tls-cert") != !invocation_option(in, "tls-key"))
+        return usage_error(in, "--tls-cert and --tls-key go together");
+    const char *address;
+    union addr unused;
+    for (size_t i = 0; (address = invocation_next(in, "listen", &i));)
+        if (!addr_parse(str_from(address), &unused))
+            return usage_error(in, "--listen takes an address like 127.0.0.1:9000, not '%s'",
+                               address);
     e.status = (uint16_t)code;
     e.loop = loop_new(0);
     if (!e.loop)
@@ -175,7 +187,7 @@ static int run(const struct invocation *in)
         result = serve(&e, in);
     else
         fprintf(stderr, "weir echo: %.*s\n",
-                STR_FMT(err.n ? err.v[0].msg : STR("the certificate files cannot be read")));
+                STR_FMT(err.n ? err.v[0].msg : STR("no certificate could be made")));
     if (e.tls)
         tls_unref(e.tls);
     loop_free(e.loop);

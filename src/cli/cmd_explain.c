@@ -184,9 +184,16 @@ static void print_refusals(const struct question *q, const struct world *w, stru
 {
     const listener_list *ls = world_listeners(w);
     struct route_match r;
-    fprintf(stderr, "weir explain: no route: the answer would be 404\n");
+    bool known = only.n == 0;
     for (size_t i = 0; i < ls->n; i++)
-        fprintf(stderr, "  %-20.*s %s\n", STR_FMT(ls->v[i].name), against(q, &ls->v[i], only, &r));
+        known |= str_eq(ls->v[i].name, only);
+    if (known)
+        fprintf(stderr, "weir explain: no route: the answer would be 404\n");
+    else
+        fprintf(stderr, "weir explain: there is no listener '%.*s'; it is one of\n", STR_FMT(only));
+    for (size_t i = 0; i < ls->n; i++)
+        fprintf(stderr, "  %-20.*s %s\n", STR_FMT(ls->v[i].name),
+                known ? against(q, &ls->v[i], only, &r) : "");
 }
 
 static struct node *answer(struct question *q, const struct compiled_documents *d,

@@ -44,6 +44,9 @@ static int run(const struct invocation *in)
         return usage_error(in, "nothing to run: give a FILE, a DIR or --to URL");
     if (u.source.listen && !u.source.to)
         return usage_error(in, "--listen goes with --to; documents say where a gateway listens");
+    const char *wrong = u.source.to ? documents_to_fault(&u.source) : NULL;
+    if (wrong)
+        return usage_error(in, "%s", wrong);
     if (data && !open_data(&u, data))
         return EXIT_FAILED;
     int code =

@@ -7,8 +7,6 @@ static int run(const struct invocation *in)
     bool json;
     if (!invocation_json(in, &json))
         return EXIT_USAGE;
-    if (in->args.n)
-        return usage_error(in, "takes no FILE");
     if (json)
         printf("{\"version\":\"%s\",\"compiler\":\"%s\"}\n", weir_version, __VERSION__);
     else

@@ -2,6 +2,7 @@
 #include "cli/documents.h"
 #include "base/mem.h"
 #include "cli/render_errors.h"
+#include "io/addr.h"
 #include "io/file.h"
 #include "wire/wire.h"
 #include <errno.h>
@@ -85,23 +86,43 @@ static bool read_path(struct str path, struct compiled_documents *d, struct buf 
     return ok;
 }
 
+/* The parts of a --to URL; false when it is none that can be sent to. */
+static bool to_parts(const char *to, bool *ret_tls, struct str *ret_host, bool *ret_port)
+{
+    struct str rest = str_from(to);
+    *ret_tls = str_starts(rest, STR("https://"));
+    if (!*ret_tls && !str_starts(rest, STR("http://")))
+        return false;
+    rest = str_sub(rest, *ret_tls ? 8 : 7, rest.n);
+    struct str host = str_sub(rest, 0, str_find(rest, '/')), path = str_sub(rest, host.n, rest.n);
+    struct str name =
+        host.n && host.p[0] == '[' ? str_sub(host, str_find(host, ']'), host.n) : host;
+    *ret_host = host;
+    *ret_port = str_find(name, ':') < name.n;
+    return host.n && (path.n == 0 || str_eq(path, STR("/")));
+}
+
+const char *documents_to_fault(const struct document_source *s)
+{
+    union addr unused;
+    struct str host;
+    bool tls, port;
+    if (!to_parts(s->to, &tls, &host, &port))
+        return "--to takes a scheme, a host and a port, with no path: http://127.0.0.1:9000";
+    if (s->listen && !addr_parse(str_from(s->listen), &unused))
+        return "--listen takes an address like 127.0.0.1:8000 or [::1]:8000";
+    return NULL;
+}
+
 /* --to URL: the documents a user would write for it, so that everything after is the same. */
 static bool read_to(const struct document_source *s, struct arena *a, struct buf *docs,
                     struct errors *e)
 {
-    struct str url = str_from(s->to), rest = url;
-    bool tls = str_starts(url, STR("https://"));
-    if (!tls && !str_starts(url, STR("http://")))
+    struct str host;
+    bool tls, port;
+    if (!to_parts(s->to, &tls, &host, &port))
         return fail(e, STR("--to"), 0, 0, STR(""), "'%s' is not a URL like http://127.0.0.1:9000",
                     s->to);
-    rest = str_sub(url, tls ? 8 : 7, url.n);
-    struct str host = str_sub(rest, 0, str_find(rest, '/')), path = str_sub(rest, host.n, rest.n);
-    bool port =
-        host.n && str_find(str_sub(host, host.p[0] == '[' ? str_find(host, ']') : 0, host.n), ':') <
-                      host.n - (host.p[0] == '[' ? str_find(host, ']') : 0);
-    if (host.n == 0 || (path.n && !str_eq(path, STR("/"))))
-        return fail(e, STR("--to"), 0, 0, STR(""),
-                    "'%s' must be a scheme, a host and a port, with no path", s->to);
     struct str text = arena_fmt(
         a,
         "apiVersion: weir/v1\nkind: Gateway\nmetadata: { name: default }\nspec:\n  listeners:\n"

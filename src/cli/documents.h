@@ -9,6 +9,8 @@ struct document_source {
     const char *to;     /* --to URL: a gateway without a file; NULL = none */
     const char *listen; /* its address; NULL = 127.0.0.1:8000 */
 };
+/* What is wrong with to and listen as they stand on the command line; NULL: nothing. */
+const char *documents_to_fault(const struct document_source *s);
 struct compiled_documents {
     struct arena arena;
     struct arena text; /* of the file being read */

@@ -1,5 +1,6 @@
 /* Help texts. See help.h. */
 #include "cli/help.h"
+#include "schema/schema.h"
 
 void help_all(FILE *to)
 {
@@ -71,4 +72,28 @@ const char *help_guess_option(const struct command *c, struct str wrong)
         }
     }
     return hint(best, least, "--");
+}
+
+static void nearest_row(const char *registry, struct str wrong, const char **best, size_t *least)
+{
+    size_t n;
+    const struct registry_row *rows = registry_rows(registry, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct str key = str_from(rows[i].key);
+        size_t d = str_ieq(wrong, key) ? 0 : str_distance(wrong, key);
+        if (d < *least) {
+            *least = d;
+            *best = rows[i].key;
+        }
+    }
+}
+
+const char *help_guess_row(const char *registry, const char *other, struct str wrong)
+{
+    const char *best = NULL;
+    size_t least = 9;
+    nearest_row(registry, wrong, &best, &least);
+    if (other)
+        nearest_row(other, wrong, &best, &least);
+    return hint(best, least, "");
 }

@@ -81,6 +81,8 @@ static int run(const struct command *c, int argc, char **argv)
             in.args.v[in.args.n++] = str_from(argv[r.at++]);
         }
     }
+    if (code < 0 && in.args.n && !c->args)
+        code = usage_error(&in, "takes no operands, but got '%s'", in.args.v[0].p);
     if (code < 0)
         code = c->run(&in);
     mem_free(in.options.v);

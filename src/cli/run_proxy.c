@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/documents.h"
 #include "cli/last_good.h"
+#include "io/addr.h"
 #include "io/notify.h"
 #include <errno.h>
 
@@ -13,6 +14,7 @@ static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *re
     const char *drain = invocation_option(in, "drain"), *memory = invocation_option(in, "memory");
     const char *watchdog = invocation_option(in, "watchdog");
     struct bytes limit = { 0 };
+    union addr unused;
     uint64_t n = 0;
     *c = (struct proxy_conf){ .status_address = STR("127.0.0.1:8007"),
                               .drain = { 10 * NS_PER_S },
@@ -20,6 +22,10 @@ static bool read_conf(const struct invocation *in, struct proxy_conf *c, int *re
                               .version = weir_version };
     if (status)
         c->status_address = strcmp(status, "off") == 0 ? STR("") : str_from(status);
+    if (c->status_address.n && !addr_parse(c->status_address, &unused))
+        return *ret_code = usage_error(
+                   in, "--status takes an address like 127.0.0.1:8007, or off, not '%s'", status),
+               false;
     if (workers && (!str_to_u64(str_from(workers), &n) || n == 0 || n > 60))
         return *ret_code =
                    usage_error(in, "--workers takes a number from 1 to 60, not '%s'", workers),

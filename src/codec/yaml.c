@@ -56,15 +56,37 @@ static bool bad_bytes(struct loader *l)
                 l->parser.problem ? l->parser.problem : "bad bytes");
 }
 
-static bool line_has(struct str text, size_t line, struct str what)
+static struct str line_of(struct str text, size_t line)
 {
     while (line-- > 0)
         text = str_sub(text, str_find(text, '\n') + 1, text.n);
-    text = str_sub(text, 0, str_find(text, '\n'));
+    return str_sub(text, 0, str_find(text, '\n'));
+}
+
+static bool line_has(struct str text, struct str what)
+{
     for (; text.n; text = str_sub(text, 1, text.n))
         if (str_starts(text, what))
             return true;
     return false;
+}
+
+/* libyaml says what it did not find; this is what the writer most likely has to do about it. */
+static const char *remedy(const yaml_parser_t *p, struct str line)
+{
+    const char *context = p->context ? p->context : "";
+    size_t at = p->problem_mark.column, blank = 0;
+    while (blank < line.n && (line.p[blank] == ' ' || line.p[blank] == '\t'))
+        blank++;
+    if (line_has(str_sub(line, 0, blank), STR("\t")))
+        return "; indent with spaces: YAML takes no tabs";
+    if (line_has(line, STR("${")))
+        return "; between { } and [ ] a variable needs quotes: \"${NAME}\"";
+    if (strstr(context, "alias"))
+        return "; a value that begins with * needs quotes: \"*.shop.example\"";
+    if (strstr(context, "next token") && at < line.n && strchr("@`%", line.p[at]))
+        return "; a value that begins with @, ` or % needs quotes";
+    return strstr(context, "flow") ? "; a value with any of [ ] { } , : needs quotes there" : "";
 }
 
 static bool syntax_error(struct loader *l)
@@ -76,13 +98,11 @@ static bool syntax_error(struct loader *l)
         return fail(l->t.e, l->t.file, 0, 0, STR(""), "out of memory while reading the document");
     uint32_t line = (uint32_t)p->problem_mark.line + 1, col = (uint32_t)p->problem_mark.column + 1;
     const char *problem = p->problem ? p->problem : "not YAML";
-    if (line_has(l->text, p->problem_mark.line, STR("${")))
-        return fail(l->t.e, l->t.file, line, col, STR(""),
-                    "%s; between { } and [ ] a variable needs quotes: \"${NAME}\"", problem);
+    const char *what = remedy(p, line_of(l->text, p->problem_mark.line));
     if (p->context && p->context_mark.line != p->problem_mark.line)
-        return fail(l->t.e, l->t.file, line, col, STR(""), "%s (%s that begins on line %zu)",
-                    problem, p->context, p->context_mark.line + 1);
-    return fail(l->t.e, l->t.file, line, col, STR(""), "%s", problem);
+        return fail(l->t.e, l->t.file, line, col, STR(""), "%s (%s that begins on line %zu)%s",
+                    problem, p->context, p->context_mark.line + 1, what);
+    return fail(l->t.e, l->t.file, line, col, STR(""), "%s%s", problem, what);
 }
 
 static bool add_anchor(struct loader *l, const yaml_event_t *ev, const char *name,

@@ -125,8 +125,11 @@ static const struct kind *read_kind(const struct node *doc, struct errors *e)
     const struct registry_row *rows = registry_rows("kind", &n);
     for (size_t i = 0; i < n; i++)
         near_try(&g, str_from(rows[i].key));
-    fail(e, kind->file, kind->line, kind->col, STR("kind"), "unknown kind '%.*s'%s",
-         STR_FMT(str_sub(kind->text, 0, 64)), near_text(&g));
+    struct str known = STR("");
+    for (size_t i = 0; !g.best.p && i < n; i++)
+        known = AT("%.*s%s%s", STR_FMT(known), i ? ", " : "; the kinds are ", rows[i].key);
+    fail(e, kind->file, kind->line, kind->col, STR("kind"), "unknown kind '%.*s'%s%.*s",
+         STR_FMT(str_sub(kind->text, 0, 64)), near_text(&g), STR_FMT(known));
     return NULL;
 }
 
@@ -149,8 +152,11 @@ static void enter(struct build *b, const struct object *o)
     const struct object *first = map_get(&b->m->by_id, o->id);
     if (first) {
         const struct node *was = node_get(node_get(first->doc, STR("metadata")), STR("name"));
-        spec_fail(b->e, o, STR("metadata.name"), "%s '%.*s' is there already: %.*s:%u:%u",
-                  o->kind->name, STR_FMT(o->name), STR_FMT(was->file), was->line, was->col);
+        const struct node *is = node_get(node_get(o->doc, STR("metadata")), STR("name"));
+        bool again = str_eq(was->file, is->file) && was->line == is->line && was->col == is->col;
+        spec_fail(b->e, o, STR("metadata.name"), "%s '%.*s' is there already: %.*s:%u:%u%s",
+                  o->kind->name, STR_FMT(o->name), STR_FMT(was->file), was->line, was->col,
+                  again ? " (this file was given twice)" : "");
         return;
     }
     struct object *at = &b->m->objects.v[b->m->objects.n++];

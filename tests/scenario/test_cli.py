@@ -478,3 +478,40 @@ def test_a_key_that_is_not_the_certificates(env):
         same(len({err for _, _, err in told}), 1)
         assert re.match(r".*pair\.yaml:\d+:\d+: %s: does not match the certificate\n$" % re.escape(place), told[0][2]), told
     assert not os.path.exists(env.path("pair.snapshot"))
+
+
+def test_wrong_values_are_told_before_anything_runs(env):
+    """An option's value that cannot be is 2 and names the option; no file, no socket and no default in its place."""
+    pair = env.ca().issue("localhost")
+    to = ["up", "--to", "http://127.0.0.1:9"]
+    for args, word in ((["echo", "9000"], "takes no operands, but got '9000'"), (["proxy", "--snapshot", "x", "y"], "takes no operands"), (["echo", "--listen", "x"], "--listen"),
+                       (["echo", "--tls-cert", pair.cert], "--tls-cert and --tls-key go together"), (["echo", "--tls-key", pair.key], "go together"),
+                       ([*to, "--status", "8007"], "--status takes an address"), ([*to, "--listen", "127.0.0.1:8o"], "--listen takes an address"),
+                       (["up", "--to", "ftp://127.0.0.1:9"], "--to takes"), (["up", "--to", "http://127.0.0.1:9/path"], "no path"),
+                       (["complete", "paths", "Routee"], "did you mean 'Route'"), (["docs", "retri"], "did you mean 'retry'")):
+        code, out, err = env.run(*args)
+        same((code, out), (2, ""), "%r: %s" % (args, err))
+        assert word in err, err
+    code, _, err = env.run("echo", "--tls-cert", env.path("none.pem"), "--tls-key", pair.key)
+    assert code == 1 and "none.pem: cannot be read: No such file" in err, err
+
+
+def test_yaml_mistakes_are_told_with_what_to_do(env):
+    good = ["apiVersion: weir/v1", "kind: Route", "metadata: { name: r }", "spec:", "  attach: [ { gateway: edge } ]", "  rules: [ { reply: { body: x } } ]"]
+    for line, text, word in ((4, "  hosts: [ *.shop.example ]", 'begins with * needs quotes: "*.shop.example"'), (4, "  hosts:\n    - *.shop.example", "needs quotes"),
+                             (4, "\thosts: [ shop.example ]", "indent with spaces"), (3, "metadata: { name: @r }", "begins with @"),
+                             (5, "  rules: [ { match: [ { path: { template: /u/{id} } } ], reply: { body: x } } ]", "needs quotes there"),
+                             (1, "kind: HTTPRoute", "the kinds are Gateway, Policy, Route, Secret, Service")):
+        lines = list(good)
+        lines[line:line + (line in (1, 3, 5))] = [text]
+        code, _, err = env.run("check", env.write("d.yaml", "\n".join(lines) + "\n"))
+        assert code == 1 and word in err and "d.yaml:" in err, (text, err)
+    env.write("twice/a.yaml", "\n".join(good).replace("Route", "Service").split("spec:")[0] + "spec: {}\n")
+    err = env.run("check", env.path("twice"), env.path("twice/a.yaml"))[2]
+    assert "this file was given twice" in err, err
+
+
+def test_explain_of_a_listener_that_is_not_there(env):
+    f = env.write("d.yaml", simple("127.0.0.1:9"))
+    code, out, err = env.run("explain", "-r", "http://x/", "-l", "web", f)
+    assert (code, out) == (1, "") and "there is no listener 'web'; it is one of\n  edge/web" in err, err

@@ -137,7 +137,8 @@ static void refusals(void)
         STR("3:2 did not find expected key (while parsing a block mapping that begins on line 1)"));
     EXPECT_STR(outcome(STR("a: 1\nb: \"\xC3(\"\n")), STR("2:6 invalid trailing UTF-8 octet"));
     EXPECT_STR(outcome(STR("a: 1\nb: \x01\n")), STR("2:4 control characters are not allowed"));
-    EXPECT_STR(outcome(STR("a: @x\n")), STR("1:4 found character that cannot start any token"));
+    EXPECT_STR(outcome(STR("a: @x\n")), STR("1:4 found character that cannot start any token; a "
+                                            "value that begins with @, ` or % needs quotes"));
 }
 
 static void aliases(void)
