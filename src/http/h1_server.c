@@ -579,9 +579,11 @@ static void op_abort(struct http_stream *s, enum http_error why)
     st->silent = true;
     if (conn_closing(c))
         return;
-    /* A framed answer that stops short is seen as such; one that ends with the connection must be
-     * reset instead, and one that nobody reads cannot be flushed. */
-    bool framed = st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED;
+    /* A framed answer that stops short is seen as such, one without content is whole with its head;
+     * one that ends with the connection must be reset instead, and one that nobody reads cannot be
+     * flushed. */
+    bool framed = st->out.state == H1_OUT_LENGTH || st->out.state == H1_OUT_CHUNKED ||
+                  st->out.state == H1_OUT_NONE;
     bool unread = why == HTTP_ERR_TIMEOUT && !conn_writable(c);
     if (st->out.state == H1_OUT_DONE && !unread)
         conn_close(c, HTTP_LINGER); /* all was said: the client may read it */

@@ -122,6 +122,25 @@ static void add_proxy_status(struct exchange *x, struct http_message *m)
         (void)add(m, STR("proxy-status"), ps);
 }
 
+/* https://grpc.io, "Status-Message": a percent sign and what is not printable ASCII is
+ * percent-encoded. */
+static struct str grpc_message(struct exchange *x, struct str s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *out = arena_try_bytes(&x->arena, 3 * s.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; out && i < s.n; i++) {
+        uint8_t c = (uint8_t)s.p[i];
+        bool plain = c >= ' ' && c <= '~' && c != '%';
+        out[n++] = plain ? (char)c : '%';
+        if (!plain) {
+            out[n++] = digits[c >> 4];
+            out[n++] = digits[c & 15];
+        }
+    }
+    return (struct str){ out, n };
+}
+
 static void grpc_reply(struct exchange *x, const struct reply *r)
 {
     struct header hv[REPLY_HEADERS_MAX];
@@ -132,7 +151,7 @@ static void grpc_reply(struct exchange *x, const struct reply *r)
     exchange_set_state(x, X_REPLY);
     (void)add(&m, STR("content-type"), STR("application/grpc"));
     (void)add(&m, STR("grpc-status"), str_from(grpc_status(r->status)));
-    (void)add(&m, STR("grpc-message"), r->detail);
+    (void)add(&m, STR("grpc-message"), grpc_message(x, r->detail));
     add_proxy_status(x, &m);
     x->resp_ended = true;
     exchange_send_head(x, &m, true);

@@ -378,6 +378,12 @@ def test_expectations_of_another_name(env):
     same(len(up.requests), 1)
 
 
+def test_messages_to_grpc_are_percent_encoded(env):
+    c = h2_client(env, env.weir(simple(env.upstream())).addr())
+    s = c.ask("POST", "/a%00", headers=[("content-type", "application/grpc"), ("te", "trailers")], body=b"")
+    same((s.status, s.header("grpc-status"), s.header("grpc-message")), (200, "13", "%2500 in the path"))
+
+
 def test_end_of_a_bodiless_answer_in_a_frame_of_its_own(env):
     """As h2o does: HEADERS that describe a body that does not follow, then an empty DATA frame with END_STREAM."""
     def handler(r):
@@ -526,6 +532,26 @@ def test_malformed_response_headers_of_an_h2_upstream(env):
         r = env.client(w.addr()).ask()
         same(r.status, 502, "answer to %r" % headers)
         assert "evil" not in r.raw.decode("latin-1"), r.raw
+
+
+def test_bodiless_answer_whose_stream_breaks(env):
+    """204, 304 and answers to HEAD are whole with their heads: a client of HTTP/1 gets them, whatever the service does after."""
+    for method, status, end in (("GET", "204", frame(RST_STREAM, 0, 1, struct.pack(">I", 8))), ("GET", "304", frame(DATA, END_STREAM, 1, b"no")),
+                                ("HEAD", "200", frame(RST_STREAM, 0, 1, bytes(4)))):
+        def script(sock, number, answer=frame(HEADERS, END_HEADERS, 1, encode([(":status", status)])) + end):
+            sock.sendall(frame(SETTINGS))
+            data = b""
+            while bytes([HEADERS, END_HEADERS | END_STREAM, 0, 0, 0, 1]) not in data:
+                part = sock.recv(65536)
+                if not part:
+                    return
+                data += part
+            sock.sendall(frame(SETTINGS, ACK) + answer)
+            while sock.recv(65536):
+                pass
+
+        r = env.client(env.weir(simple(env.raw_upstream(script), protocol="h2"), workers=1).addr()).ask(method)
+        same((r.status, r.body), (int(status), b""), method)
 
 
 def test_length_and_later_trailers(env):
