@@ -23,7 +23,7 @@ def said(kind, method, target, headers):
 
 
 def places(env, pairs):
-    """Two endpoints of each kind; those of one kind cannot be told apart."""
+    """Endpoints of each kind; those of one kind cannot be told apart."""
     def h1(kind):
         return lambda x: reply(body=said(kind, x.request.method, x.request.target, x.request.headers), headers=[("X-One", "up"), ("x-two", "up"), ("X-Two", "again")])
 
@@ -39,8 +39,11 @@ def places(env, pairs):
         env.cleanups.append(u.close)
         return u
 
-    return {"http": two(lambda: env.upstream(h1("http"))), "tls": two(lambda: env.upstream(h1("tls"), tls=pairs[-1])), "h2": two(h2_upstream),
-            "tcp": two(lambda: env.raw_upstream(banner))}
+    out = {"http": two(lambda: env.upstream(h1("http"))), "tls": two(lambda: env.upstream(h1("tls"), tls=pairs[-1])), "h2": two(h2_upstream),
+           "tcp": two(lambda: env.raw_upstream(banner))}
+    for kind in out:  # the second one by name too
+        out[kind].append("up.test:" + out[kind][1].split(":")[1])
+    return out
 
 
 def banner(sock, number):

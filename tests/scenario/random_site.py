@@ -60,13 +60,21 @@ def an_endpoint(rnd, address):
     return rnd.choice([address, {"address": address}, {"address": address, "weight": rnd.randint(1, 5)}])
 
 
+def pool_of(spec, places):
+    """The endpoints that the service may have. Without a name for all, each has the one of its certificate."""
+    if "tls" in spec:
+        tls = spec["tls"]
+        return [a for a in places["tls"] if a.startswith("up.test:") or "serverName" in tls or not tls.get("verify", True)]
+    return places["h2" if spec["protocol"] == "grpc" else spec["protocol"]]
+
+
 def a_service(rnd, places):
     protocol = rnd.choice(["http", "http", "http", "h2", "grpc", "tcp", "tls"])
     spec = {"protocol": "http" if protocol == "tls" else protocol}
     if protocol == "tls":
-        spec["tls"] = rnd.choice([{"verify": False}, {"ca": {"secret": "ca"}, "serverName": "up.test"},
+        spec["tls"] = rnd.choice([{"verify": False}, {"ca": {"secret": "ca"}}, {"ca": {"secret": "ca"}, "serverName": "up.test"},
                                   {"ca": {"secret": "ca"}, "serverName": "up.test", "certificate": {"secret": rnd.choice(SECRETS)}}])
-    pool = places["h2" if protocol == "grpc" else protocol]
+    pool = pool_of(spec, places)
     spec["endpoints"] = [an_endpoint(rnd, a) for a in rnd.sample(pool, rnd.randint(0 if rnd.random() < 0.1 else 1, len(pool)))]
     return spec
 
@@ -224,8 +232,8 @@ class Site:
                 rows[name] = fresh
             return
         if kind == "Service" and rnd.random() < 0.6:
-            protocol = "tls" if "tls" in spec else "h2" if spec["protocol"] == "grpc" else spec["protocol"]
-            spec["endpoints"] = [an_endpoint(rnd, a) for a in rnd.sample(self.places[protocol], rnd.randint(1, len(self.places[protocol])))]
+            pool = pool_of(spec, self.places)
+            spec["endpoints"] = [an_endpoint(rnd, a) for a in rnd.sample(pool, rnd.randint(1, len(pool)))]
             return
         if kind == "Service":
             spec.clear()

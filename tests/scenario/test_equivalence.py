@@ -12,6 +12,7 @@ from peers import reply
 from random_probes import Prober, listening, places, questions
 from random_site import Site
 from random_yaml import shuffled, with_variables, write_files
+from test_endpoints import Names
 from weirlib import gateway, listener, policy, same, simple, until
 
 STEPS = 4  # reloads of one chain
@@ -30,11 +31,15 @@ class Ground:
         self.env, self.ca = env, env.ca()
         self.pairs = [self.ca.issue("a.test"), self.ca.issue("b.test"), self.ca.issue("*.test", cn="wild"), self.ca.issue("up.test")]
         self.places = places(env, self.pairs)
+        self.variables = Names(env).variables
         self.networks = ["127.%d.%d" % (64 + half * 64 + (os.getpid() >> 8) % 64, os.getpid() % 256) for half in (0, 1)]
         self.ports = []
         for _ in range(2):
             with socket.create_server(("%s.1" % self.networks[0], 0)) as s:
                 self.ports.append(s.getsockname()[1])
+
+    def weir(self, documents, **more):
+        return self.env.weir(documents, variables=self.variables, **more)
 
     def site(self, rnd):
         return Site(rnd, self.places, self.pairs[:3], self.ca, self.ports)
@@ -96,10 +101,35 @@ def free_ports(w, site):
     return {n: real[n] for n in names}
 
 
+class Living:
+    """The process that has seen everything: weir up, or weir proxy with a snapshot that is compiled anew for each reload."""
+
+    def __init__(self, ground, objects, proxied):
+        self.env, self.snapshot = ground.env, proxied and ground.env.path("living.snapshot")
+        if proxied:
+            self.file = self.env.write("living.yaml", quick(objects))
+            self.compile()
+        self.w = ground.weir(None, command="proxy", paths=["--snapshot", self.snapshot]) if proxied else ground.weir(quick(objects))
+
+    def compile(self):
+        return self.env.run("compile", "-o", self.snapshot, self.file)[0] == 0
+
+    def reload(self, objects, ok=True):
+        if not self.snapshot:
+            self.w.reload(quick(objects), ok=ok)
+            return
+        self.env.write("living.yaml", quick(objects))
+        if not self.compile():  # as if only a part had been copied
+            with open(self.snapshot, "r+b") as f:
+                f.truncate(os.path.getsize(self.snapshot) // 2)
+        self.w.reload(ok=ok)
+
+
 def chain(ground, seed, steps):
-    env, rnd = ground.env, random.Random(seed)
+    rnd = random.Random(seed)
     site = ground.site(rnd)
-    old = env.weir(quick(site.objects(ground.networks[0])))
+    living = Living(ground, site.objects(ground.networks[0]), proxied=seed % 3 == 0)
+    old, network = living.w, ground.networks[0]
     asker = Prober(old, ground.pairs[0])
     for step in range(steps):
         what = "seed %d, step %d" % (seed, step)
@@ -107,20 +137,20 @@ def chain(ground, seed, steps):
         asker.answers(questions(rnd, site_before))  # so that there is something to remember
         for _ in range(rnd.randint(1, 6)):
             site.edit()
-        objects = site.objects(ground.networks[0])
+        objects = site.objects(network)
         rnd.shuffle(objects)
         if rnd.random() < 0.5:
-            before = state(old, ground.networks[0])
-            old.reload(quick(spoil(rnd, objects)), ok=False)
-            check_same(dict(state(old, ground.networks[0]), stale=False), before, what + ", after bad documents")
-            check_sockets(old, ground.networks[0])
+            before = state(old, network)
+            living.reload(spoil(rnd, objects), ok=False)
+            check_same(dict(state(old, network), stale=False), before, what + ", after bad documents")
+            check_sockets(old, network)
         before = free_ports(old, site_before)
-        old.reload(quick(objects))
+        living.reload(objects)
         after = free_ports(old, site.good())
         same({n: a for n, a in before.items() if n in after}, {n: a for n, a in after.items() if n in before}, what + ": who stays keeps the port that was found")
-        new = env.weir(quick(site.objects(ground.networks[1])))
-        check_same(state(old, ground.networks[0]), state(new, ground.networks[1]), what)
-        check_sockets(old, ground.networks[0])
+        new = ground.weir(quick(site.objects(ground.networks[1])))
+        check_same(state(old, network), state(new, ground.networks[1]), what)
+        check_sockets(old, network)
         asked = questions(rnd, site.good())
         other = Prober(new, ground.pairs[0])
         for got, want in zip(asker.answers(asked), other.answers(asked)):
@@ -175,11 +205,11 @@ def test_documents_and_snapshots_run_the_same(env):
         objects = [site.objects(n) for n in ground.networks]
         _, printed = written(env, objects[0], seed, times=1)
         data = ("--data", env.path("data-%d" % seed))
-        up = env.weir(quick(objects[0]), args=data)
+        up = ground.weir(quick(objects[0]), args=data)
         same(up.get("/config")[2].strip(), printed.strip(), "seed %d: --print and /config" % seed)
         snapshot = env.path("other-%d.snapshot" % seed)
         same(env.run("compile", "-o", snapshot, *write_files(rnd, env.path("other-%d" % seed), objects[1]))[0], 0)
-        proxy = env.weir(None, command="proxy", paths=["--snapshot", snapshot])
+        proxy = ground.weir(None, command="proxy", paths=["--snapshot", snapshot])
         check_same(state(up, ground.networks[0]), state(proxy, ground.networks[1]), "seed %d" % seed)
         asked = questions(rnd, site.good())
         probers = Prober(up, ground.pairs[0]), Prober(proxy, ground.pairs[0])
@@ -188,7 +218,7 @@ def test_documents_and_snapshots_run_the_same(env):
         for p in probers:
             p.close()
         up.stop()
-        again = env.weir(quick(spoil(rnd, objects[0])), args=data)
+        again = ground.weir(quick(spoil(rnd, objects[0])), args=data)
         check_same(dict(state(again, ground.networks[0]), stale=False), state(proxy, ground.networks[1]), "seed %d, the last good" % seed)
         again.stop()
         proxy.stop()
@@ -234,7 +264,7 @@ def test_check_compile_and_reload_agree(env):
     for seed in seeds([21, 22]):
         rnd = random.Random(seed)
         objects = ground.site(rnd).objects(ground.networks[0])
-        w = env.weir(quick(objects))
+        w = ground.weir(quick(objects))
         for i in range(15):
             w.write(quick(bent(rnd, objects)))
             what = "seed %d, bent %d" % (seed, i)
