@@ -9,6 +9,7 @@ from peers import reply
 from weirlib import gateway, listener, obj, policy, route, rule, same, service, simple, split
 
 GATES = [("east", "l0"), ("east", "l1"), ("west", "l0")]
+RAW = [{"service": "bytes"}, {"gateway": "west", "listener": "raw"}, {"route": "raw"}]  # where there are no requests
 SERVICES = ["red", "blue", "r"]
 ROUTES = ["main", "more", "m"]
 NAMES = ["x-one", "X-One", "x-two", "X-TWO", "x-three", "accept"]
@@ -59,7 +60,7 @@ WHOLE = {"balance": lambda rnd: {"algorithm": rnd.choice(["round-robin", "least-
 
 def a_target(rnd):
     g, l = rnd.choice(GATES)
-    return rnd.choice([{"mesh": "default"}, {"service": rnd.choice(SERVICES)}, {"gateway": g}, {"gateway": g, "listener": l}, {"route": rnd.choice(ROUTES)}])
+    return rnd.choice([{"mesh": "default"}, {"service": rnd.choice(SERVICES)}, {"gateway": g}, {"gateway": g, "listener": l}, {"route": rnd.choice(ROUTES)}, rnd.choice(RAW)])
 
 
 def rank(target):
@@ -75,10 +76,12 @@ def policies(rnd):
             can.update(EARLY)
         if rank(target) in ("mesh", "service"):
             can.update(WHOLE)
+        if target in RAW:
+            can = {name: fn for name, fn in can.items() if name in ("timeout", "balance", "breaker", "health")}
         spec = {"target": target}
         if rnd.random() < 0.4:
             spec["priority"] = rnd.randint(-1, 1)
-        for name in rnd.sample(sorted(can), rnd.randint(1, 4)):
+        for name in rnd.sample(sorted(can), min(len(can), rnd.randint(1, 4))):
             spec[name] = can[name](rnd)
         out.append(obj("Policy", "p%d" % i, spec))
     return out
@@ -90,8 +93,8 @@ def site(rnd, up):
         rules = [dict(rule(s, path={"prefix": "/%s/%s" % (r, s)}), **some(rnd, 0.5, headers=lambda: both_ways(rnd))) for s in SERVICES]
         rules.append(dict(rule(path={"exact": "/%s/reply" % r}, reply={"status": 202}), **some(rnd, 0.5, headers=lambda: both_ways(rnd))))
         routes.append(route(r, *rules, attach=[{"gateway": "east"}, {"gateway": "west"}]))
-    return [gateway(listener("l0"), listener("l1"), name="east", accessLog={"mode": "off"}), gateway(listener("l0"), name="west", accessLog={"mode": "off"}),
-            *[service(s, up) for s in SERVICES], *routes]
+    return [gateway(listener("l0"), listener("l1"), name="east", accessLog={"mode": "off"}), gateway(listener("l0"), listener("raw", protocol="tcp"), name="west", accessLog={"mode": "off"}),
+            *[service(s, up) for s in SERVICES], service("bytes", up, protocol="tcp"), *routes, route("raw", rule("bytes"), attach=[{"gateway": "west", "listener": "raw"}])]
 
 
 # ---- the judge ----
