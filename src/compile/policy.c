@@ -212,12 +212,23 @@ static struct node *section_node(struct compile *c, const struct registry_row *r
     return schema_print(row->schema, conf, (struct schema_print_opts){ .secrets = true }, c->a);
 }
 
-static const struct object *section_origin(const struct merged *m, struct str key)
+/* Whose the section's state is (the count of a limit): of the most specific policy that gives what
+   is required in it. One that adds another field to the limits of many does not make them one. */
+static const struct object *section_origin(const struct merged *m, const struct registry_row *row)
 {
-    size_t i = m->n - 1;
-    while (!node_get(((const struct policy_spec *)m->members[i]->spec)->sections, key))
-        i--;
-    return m->members[i];
+    const struct field *f = row->schema->fields;
+    while (f->name && !(f->flags & F_REQUIRED))
+        f++;
+    const struct object *any = NULL;
+    for (size_t i = m->n; i-- > 0;) {
+        const struct policy_spec *p = m->members[i]->spec;
+        const struct node *section = node_get(p->sections, str_from(row->key));
+        if (section && (!f->name || node_get(section, str_from(f->name))))
+            return m->members[i];
+        if (section)
+            any = m->members[i]; /* nobody gives it: an error that is told elsewhere */
+    }
+    return any;
 }
 
 static struct str set_bytes(struct compile *c, const struct merged *m)
@@ -232,7 +243,7 @@ static struct str set_bytes(struct compile *c, const struct merged *m)
         if (!section)
             continue;
         node_map_set(c->a, sections, key, section_node(c, &rows[i], section));
-        node_map_set(c->a, origins, key, node_string(c->a, section_origin(m, key)->id));
+        node_map_set(c->a, origins, key, node_string(c->a, section_origin(m, &rows[i])->id));
     }
     node_map_set(c->a, set, STR("sections"), sections);
     node_map_set(c->a, set, STR("origins"), origins);

@@ -47,7 +47,8 @@ static const struct schema key_schema = { .name = "rateLimitKey",
                                           .size = sizeof(struct rate_key),
                                           .fields = key_fields };
 static const struct field fields[] = {
-    FIELD(struct rate_conf, requests, "requests", "Requests allowed in a window.",
+    FIELD(struct rate_conf, requests, "requests",
+          "Requests allowed in a window; the count is that of the policy that says so.",
           .flags = F_REQUIRED, .min = 1, .max = COUNT_MAX - 1),
     FIELD(struct rate_conf, window, "window", "Length of the window.", .def = "1s",
           .min = 10 * NS_PER_MS, .max = 86400 * NS_PER_S),

@@ -124,6 +124,19 @@ def test_rate_limit_of_one_route(env):
 
 
 # ---- fault ----
+def test_rate_limits_that_share_a_key(env):
+    """Each service has its own number and so its own count, also when a more specific policy says for both what is counted together."""
+    up = env.upstream()
+    w = env.weir([gateway(), service("red", up), service("blue", up), route("r", rule("red", path={"prefix": "/red"}), rule("blue", path={"prefix": "/blue"})),
+                  policy("red", {"service": "red"}, rateLimit={"requests": 5, "window": "1h"}), policy("blue", {"service": "blue"}, rateLimit={"requests": 2, "window": "1h"}),
+                  policy("key", {"route": "r"}, rateLimit={"key": {"header": "x-who"}})])
+    c = env.client(w.addr())
+    for path, left in (("/red", ["4", "3", "2"]), ("/blue", ["1", "0", None]), ("/red", ["1", "0", None])):
+        for n in left:
+            r = c.ask(target=path, headers=[("x-who", "a")])
+            same((r.status, r.header("ratelimit").split("r=")[1].split(";")[0]), (200, n) if n else (429, "0"), path)
+
+
 def test_fault_abort(env):
     up = env.upstream()
     w = env.weir(simple(up, more=[shop_policy(fault={"abort": {"status": 418, "percentage": "100%"}})]))
