@@ -1,5 +1,6 @@
-/* Least request: of two endpoints drawn by weight the one with fewer requests under way for its
- * weight. */
+/* Least request: of two endpoints drawn by weight the first, unless the second would with this
+ * request still have no more under way for its weight than the first has without it. So idle
+ * endpoints get their weights' shares, and busy ones are evened out. */
 #include "base/rand.h"
 #include "lb/lb.h"
 #include <stdatomic.h>
@@ -26,7 +27,7 @@ static size_t draw(const struct lb_host *h, size_t n, size_t avoid, size_t first
 
 static uint64_t active(const struct lb_host *h)
 {
-    return h->active ? (uint64_t)atomic_load_explicit(h->active, memory_order_relaxed) + 1 : 1;
+    return h->active ? atomic_load_explicit(h->active, memory_order_relaxed) : 0;
 }
 
 static size_t pick(const struct lb_host *h, size_t n, size_t avoid, struct lb_state *st)
@@ -38,7 +39,7 @@ static size_t pick(const struct lb_host *h, size_t n, size_t avoid, struct lb_st
     size_t b = draw(h, n, avoid, a);
     if (b == n)
         return a;
-    return active(&h[a]) * h[b].weight <= active(&h[b]) * h[a].weight ? a : b;
+    return (active(&h[b]) + 1) * h[a].weight <= active(&h[a]) * h[b].weight ? b : a;
 }
 
 const struct lb_type lb_least_request = {

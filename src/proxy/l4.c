@@ -32,7 +32,7 @@ struct l4 {
     const char *why;
     union addr client;
     bool up_used; /* conn_connect succeeded and on_close has not come */
-    bool connected, down_eof, up_eof, down_gone, counted;
+    bool connected, timed_out, down_eof, up_eof, down_gone, counted;
     char tls[16]; /* version, when TLS ends here */
     char sni[SNI_NAME_MAX + 1];
     size_t sni_n;
@@ -188,6 +188,7 @@ static void connect_upstream(struct l4 *x)
     }
     x->avoid = i;
     x->tries++;
+    x->timed_out = false;
     x->endpoint = x->view->set->v[i].state;
     x->last_endpoint = x->endpoint;
     x->counted = true;
@@ -255,6 +256,16 @@ static void up_drain(struct conn *c)
         conn_read_resume(&x->down);
 }
 
+/* Nothing was sent yet: the one condition of retries that bytes can meet. */
+static bool may_try_again(const struct l4 *x)
+{
+    const struct retry_section *r = policy_of(x)->retry;
+    for (size_t i = 0; i < r->on.n; i++)
+        if (str_eq(r->on.v[i], STR("connect-failure")))
+            return x->tries <= (uint64_t)r->attempts;
+    return false;
+}
+
 static void up_close(struct conn *c, enum io_err e)
 {
     struct l4 *x = of_up(c);
@@ -264,13 +275,13 @@ static void up_close(struct conn *c, enum io_err e)
     if (never)
         report(x, true);
     release_endpoint(x);
-    if (never && !x->down_gone && !conn_closing(&x->down) &&
-        x->tries <= (uint64_t)policy_of(x)->retry->attempts) {
+    if (never && !x->down_gone && !conn_closing(&x->down) && may_try_again(x)) {
         connect_upstream(x);
         return;
     }
     if (never)
         fail_both(x, e == IO_TLS || e == IO_TLS_VERIFY ? "tls_certificate_error"
+                     : x->timed_out                    ? "connection_timeout"
                                                        : "connection_refused");
     else if (e == IO_OK || e == IO_EOF)
         close_both(x);
@@ -398,6 +409,7 @@ static void on_timer(struct timer *t)
     if (!x->backend) {
         fail_both(x, "handshake_timeout");
     } else if (!x->connected && x->up_used) {
+        x->timed_out = true;
         conn_abort(&x->up, IO_OTHER); /* on_close tries another endpoint */
     } else {
         fail_both(x, "connection_read_timeout");

@@ -108,11 +108,15 @@ static const struct field retry_fields[] = {
           "Retry POST and the like also after bytes were sent."),
     FEND,
 };
-const struct schema retry_schema = { .name = "retry",
-                                     .doc = "When and how often a failed request is tried again.",
-                                     .size = sizeof(struct retry_section),
-                                     .fields = retry_fields,
-                                     .check = retry_check };
+const struct schema retry_schema = {
+    .name = "retry",
+    .doc =
+        "When and how often a failed request is tried again; of connections of "
+        "bytes only a failed connecting is.",
+    .size = sizeof(struct retry_section),
+    .fields = retry_fields,
+    .check = retry_check
+};
 
 /* ---- breaker ---- */
 
@@ -290,7 +294,7 @@ static const struct {
     struct section_info info;
 } core[CORE_SECTIONS] = {
     [CORE_TIMEOUT] = { &timeout_schema, { SECTION_TRAFFIC, SECTION_L4 | SECTION_L7, NULL } },
-    [CORE_RETRY] = { &retry_schema, { SECTION_TRAFFIC, SECTION_L7, NULL } },
+    [CORE_RETRY] = { &retry_schema, { SECTION_TRAFFIC, SECTION_L4 | SECTION_L7, NULL } },
     [CORE_BREAKER] = { &breaker_schema, { SECTION_TRAFFIC, SECTION_L4 | SECTION_L7, NULL } },
     [CORE_BALANCE] = { &balance_schema, { SECTION_TRAFFIC, SECTION_L4 | SECTION_L7, NULL } },
     [CORE_HEALTH] = { &health_schema, { SECTION_TRAFFIC, SECTION_L4 | SECTION_L7, NULL } },

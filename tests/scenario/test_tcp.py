@@ -4,6 +4,7 @@ import ssl
 import threading
 
 from peers import Closed, client_context, server_context
+from test_resilience import Blackhole
 from weirlib import edge_policy, gateway, listener, obj, policy, route, rule, same, secret, service, until
 
 MB = 1 << 20
@@ -160,6 +161,21 @@ def test_next_endpoint_when_one_refuses(env):
         except (Closed, ConnectionError):
             pass
     assert got >= 3, got
+
+
+def test_another_endpoint_when_connecting_fails(env):
+    """Nothing was sent, so a retry is safe for bytes too; the log tells a refusal from time that ran out."""
+    dead = env.raw_upstream(echo)
+    dead.stop_listening()
+    for bad, why in ((dead, "connection_refused"), (Blackhole(env), "connection_timeout")):
+        limits = policy("db", {"service": "db"}, timeout={"connect": "1s"}, retry={"attempts": 1}, health={"passive": {"consecutive": 0}})
+        w = env.weir(tcp_site(bad, env.raw_upstream(named(b"ok")), more=[limits]), workers=1)
+        same([receive(connect(env, w.addr("db")), 2) for _ in range(4)], [b"ok"] * 4)
+        assert {r["tries"] for r in w.wait_access(4)} == {1, 2}, w.access()
+        w = env.weir(tcp_site(bad, more=[limits]), workers=1)
+        same(connect(env, w.addr("db")).recv(10), b"")
+        row = w.wait_access()[0]
+        same((row["failed"], row["why"]), ("upstream", why))
 
 
 def test_idle_time_limit(env):

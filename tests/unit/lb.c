@@ -81,6 +81,16 @@ static void least_request(void)
     EXPECT_INT(n[2], 0);
     EXPECT(n[0] > 200 && n[1] > 200 && n[3] > 200);
 
+    CASE("least request: idle hosts get the shares of their weights, the light ones too");
+    hosts(h, two);
+    count(&lb_least_request, h, HOSTS, 6000, &st, n);
+    EXPECT(n[0] > 2700 && n[0] < 3300);
+    for (size_t i = 1; i < HOSTS; i++)
+        EXPECT(n[i] > 800 && n[i] < 1200);
+    h[2].usable = h[3].usable = false;
+    count(&lb_least_request, h, HOSTS, 4000, &st, n);
+    EXPECT(n[1] > 850 && n[1] < 1150);
+
     CASE("least request: load counts for its weight");
     hosts(h, two);
     for (size_t i = 0; i < 600; i++)
