@@ -77,7 +77,7 @@ def policies(rnd):
         if rank(target) in ("mesh", "service"):
             can.update(WHOLE)
         if target in RAW:
-            can = {name: fn for name, fn in can.items() if name in ("timeout", "balance", "breaker", "health")}
+            can = {name: fn for name, fn in can.items() if name in ("timeout", "retry", "balance", "breaker", "health")}
         spec = {"target": target}
         if rnd.random() < 0.4:
             spec["priority"] = rnd.randint(-1, 1)

@@ -435,9 +435,11 @@ static void test_refused(void)
             "a", "target: {service: shop}, limits: {headers: 10}, trust: {proxies: []}")
             POLICY("b", "target: {route: r}, balance: {}, health: {}, breaker: {}")
                 POLICY("c", "target: {gateway: edge, listener: web}, balance: {}") POLICY(
-                    "d", "target: {service: bytes}, retry: {attempts: 1}, probe: {level: 1, a: x}")
-                    POLICY("e", "target: {gateway: edge, listener: db}, retry: {attempts: 1}")
-                        POLICY("f", "target: {route: t}, retry: {attempts: 1}") POLICY(
+                    "d",
+                    "target: {service: bytes}, retry: {attempts: 1}, trust: {}, probe: {level: 1, "
+                    "a: x}")
+                    POLICY("e", "target: {gateway: edge, listener: db}, probe: {level: 1, a: x}")
+                        POLICY("f", "target: {route: t}, probe: {level: 1, a: x}") POLICY(
                             "g", "target: {service: shop}, timeout: {header: 1s, keepAlive: 1s}"),
         "t.yaml:29:41: spec.limits: 'limits' cannot be set for a service: it acts before a "
         "route is known\n"
@@ -451,13 +453,13 @@ static void test_refused(void)
         "service as a whole\n"
         "t.yaml:39:57: spec.balance: 'balance' cannot be set for a listener: it is about a "
         "service as a whole\n"
-        "t.yaml:44:41: spec.retry: 'retry' cannot be set for a service: it works on requests, "
+        "t.yaml:44:63: spec.trust: 'trust' cannot be set for a service: it acts before a route "
+        "is known\n"
+        "t.yaml:44:74: spec.probe: 'probe' cannot be set for a service: it works on requests, "
         "here are only bytes\n"
-        "t.yaml:44:63: spec.probe: 'probe' cannot be set for a service: it works on requests, "
+        "t.yaml:49:54: spec.probe: 'probe' cannot be set for a listener: it works on requests, "
         "here are only bytes\n"
-        "t.yaml:49:54: spec.retry: 'retry' cannot be set for a listener: it works on requests, "
-        "here are only bytes\n"
-        "t.yaml:54:35: spec.retry: 'retry' cannot be set for a route: it works on requests, "
+        "t.yaml:54:35: spec.probe: 'probe' cannot be set for a route: it works on requests, "
         "here are only bytes\n"
         "t.yaml:59:51: spec.timeout.header: 'header' cannot be set for a service: it acts "
         "before a route is known\n"
