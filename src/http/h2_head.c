@@ -198,6 +198,18 @@ static const char *host_field(struct h2_head *hd, struct http_message *m)
     return m->authority.n ? NULL : "no :authority";
 }
 
+/* Which of several counts would be everyone's own choice. */
+static const char *credentials(const struct h2_head *hd)
+{
+    bool seen = false;
+    for (uint32_t i = 0; i < hd->n; i++) {
+        if (hd->v[i].id == HDR_AUTHORIZATION && seen)
+            return "more than one authorization";
+        seen |= hd->v[i].id == HDR_AUTHORIZATION;
+    }
+    return NULL;
+}
+
 const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end)
 {
     if (!join_cookies(hd))
@@ -229,6 +241,8 @@ const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end
     uint16_t port;
     if (!bad && !authority_parse(m->authority, &m->host, &port))
         bad = "malformed :authority";
+    if (!bad)
+        bad = credentials(hd);
     return bad ? bad : common_fields(hd, m, end, false);
 }
 

@@ -135,6 +135,14 @@ def test_length_mismatch_is_refused(env):
     same([r.body for r in whole], [b""])
 
 
+def test_two_credentials_are_refused(env):
+    """As over HTTP/1: which of two Authorization fields counts would be the upstream's own choice."""
+    up = env.upstream()
+    c = h2_client(env, env.weir(simple(up)).addr())
+    same(c.ask("GET", "/", [("authorization", "Bearer a"), ("authorization", "Bearer b")]).status, 400)
+    same((c.ask("GET", "/", [("authorization", "Bearer a")]).status, len(up.requests)), (200, 1))
+
+
 def test_slow_stream_does_not_stop_others(env):
     """Flow control a stream: one that is not read holds nobody else."""
     big = b"x" * (4 * MB)
