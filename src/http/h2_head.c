@@ -115,6 +115,12 @@ static void resolve_all(struct h2_head *hd)
     }
 }
 
+uint8_t h2_head_method(const struct h2_head *hd)
+{
+    struct str method = { resolve(hd, hd->method.p), hd->method.n };
+    return method.p ? (uint8_t)http_method_of(method) : METHOD_OTHER;
+}
+
 /* RFC 9113 section 8.2.3: crumbs become one field again before they leave HTTP/2. */
 static bool join_cookies(struct h2_head *hd)
 {

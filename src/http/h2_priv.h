@@ -116,6 +116,8 @@ bool h2_head_add(struct h2_head *hd, uint32_t limit, struct str name, struct str
                  bool *ret_large);
 void h2_head_begin(struct h2_head *hd);
 void h2_head_fini(struct h2_head *hd);
+/* Of a block that has not been made a message yet: also of one that is refused. */
+uint8_t h2_head_method(const struct h2_head *hd);
 /* NULL, or why the head is refused. */
 const char *h2_head_request(struct h2_head *hd, struct http_message *m, bool end);
 const char *h2_head_response(struct h2_head *hd, struct http_message *m, uint8_t request_method,

@@ -38,7 +38,7 @@ void h2_server_flush(struct server_conn *sc)
 
 static void refuse(struct h2_stream *st, uint16_t status, const char *why)
 {
-    struct http_message m = { .version = HTTP_2, .method = METHOD_OTHER };
+    struct http_message m = { .version = HTTP_2, .method = st->method };
     struct http_server *srv = st->h->sc->srv;
     st->rejected = true;
     st->in_done = true; /* what follows is not read */
@@ -52,6 +52,7 @@ void h2_server_head(struct h2_stream *st, bool end)
     struct http_message m;
     st->headed = true;
     st->in_done = end;
+    st->method = h2_head_method(&h->head); /* what is refused is answered as its method wants */
     h->sc->requests++;
     if (st->too_large) {
         refuse(st, 431, "request head too large");
@@ -63,7 +64,6 @@ void h2_server_head(struct h2_stream *st, bool end)
         return;
     }
     m.tls = h->c->tls != NULL;
-    st->method = m.method;
     srv->ev->on_request(srv, &st->s, &m, end);
     if (srv->conf.requests && h->sc->requests >= srv->conf.requests)
         h2_server_drain(h->sc);

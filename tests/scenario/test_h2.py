@@ -143,6 +143,15 @@ def test_two_credentials_are_refused(env):
     same((c.ask("GET", "/", [("authorization", "Bearer a")]).status, len(up.requests)), (200, 1))
 
 
+def test_a_refused_head_request_gets_no_body(env):
+    """RFC 9110 section 9.3.2, also where the head itself is what is wrong: clients call a body there a protocol error."""
+    w = env.weir(simple(env.upstream()))
+    twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
+    for headers, status in ((twice, 400), ([("host", "other.example")], 400), ([("x-large", "x" * 70000)], 431)):
+        s = h2_client(env, w.addr()).ask("HEAD", "/", headers)
+        same((s.status, bytes(s.body), s.reset), (status, b"", None))
+
+
 def test_slow_stream_does_not_stop_others(env):
     """Flow control a stream: one that is not read holds nobody else."""
     big = b"x" * (4 * MB)
