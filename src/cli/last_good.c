@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define SNAPSHOT "last-good.snapshot"
 enum { DATA_PATH_MAX = 4000 };
 struct last_good {
     int lock;
@@ -23,7 +24,7 @@ static bool open_folder(struct last_good *l, const char *dir, struct errors *e)
 {
     if (!dir[0] || strlen(dir) > DATA_PATH_MAX)
         return refuse(e, dir, "want the path of a folder");
-    snprintf(l->snapshot, sizeof(l->snapshot), "%s/last-good.snapshot", dir);
+    snprintf(l->snapshot, sizeof(l->snapshot), "%s/" SNAPSHOT, dir);
     snprintf(l->lock_path, sizeof(l->lock_path), "%s/lock", dir);
     if (!dir_make_private(dir))
         return refuse(e, dir,
@@ -35,6 +36,7 @@ static bool open_folder(struct last_good *l, const char *dir, struct errors *e)
         return refuse(e, dir,
                       errno == EWOULDBLOCK ? "another weir runs with it; give each its own"
                                            : strerror(errno));
+    file_sweep(dir, SNAPSHOT); /* they hold keys, and would fill the disk */
     return true;
 }
 

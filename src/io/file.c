@@ -163,6 +163,21 @@ bool file_replace(const char *path, struct str bytes, unsigned mode)
     return sync_folder(path);
 }
 
+void file_sweep(const char *dir, const char *name)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));) {
+        struct str s = str_from(e->d_name), n = str_from(name);
+        uint64_t pid;
+        bool fits = s.n > n.n && str_starts(s, n) && s.p[n.n] == '.' && str_ends(s, STR(".new"));
+        if (fits && str_to_u64(str_sub(s, n.n + 1, s.n - 4), &pid))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    closedir(d);
+}
+
 static bool is_document(struct str name)
 {
     return name.n > 0 && name.p[0] != '.' &&

@@ -8,6 +8,9 @@ bool file_read(struct arena *a, const char *path, size_t max, struct str *ret);
 /* Standard input to its end. */
 bool file_read_stdin(struct arena *a, size_t max, struct str *ret);
 bool file_replace(const char *path, struct str bytes, unsigned mode);
+/* Removes what processes that were killed in file_replace left of this file in its folder, which
+ * must be the caller's alone. */
+void file_sweep(const char *dir, const char *name);
 /* Regular files in dir ending in .yaml, .yml or .json, sorted by name; full paths. Not recursive.
  */
 bool dir_documents(struct arena *a, const char *dir, str_list *ret);

@@ -101,6 +101,16 @@ def test_damaged_copy(env):
     same(w.status()["lastGood"], "saved")
 
 
+def test_what_a_killed_process_left_is_removed(env):
+    """A process that is killed while it saves leaves a part of a copy, with keys in it: the next one removes it, and nothing else."""
+    up(env, simple(env.upstream())).stop()
+    kept = ["last-good.snapshot", "last-good.snapshot.new", "last-good.snapshot.x.new", "lock", "other.12.new"]
+    for name in kept[1:3] + kept[4:] + ["last-good.snapshot.1.new", "last-good.snapshot.4194304.new"]:
+        env.write("state/" + name, "part")
+    up(env, simple(env.upstream()))
+    same(sorted(os.listdir(env.path("state"))), kept)
+
+
 def test_copy_that_cannot_be_written(env):
     """Traffic goes on with the new configuration; the log and /status say that it was not saved."""
     a, b = env.upstream(name="a"), env.upstream(name="b")
