@@ -411,7 +411,7 @@ void access_log_exchange(struct exchange *x)
     number(b, STR("status"), x->status);
     text(b, STR("route"), exchange_route_name(x));
     text(b, STR("service"), exchange_service_name(x));
-    text(b, STR("endpoint"), x->last_endpoint ? x->last_endpoint->address : STR(""));
+    text(b, STR("endpoint"), x->endpoint ? x->endpoint->address : x->last_endpoint);
     number(b, STR("tries"), x->tries);
     micros(b, STR("duration_us"), total);
     micros(b, STR("upstream_us"), x->t_up_total);

@@ -54,8 +54,8 @@ struct exchange {
 
     /* the try under way */
     struct cluster_view *view;
-    struct endpoint_state *endpoint;            /* counted as active while not NULL */
-    const struct endpoint_state *last_endpoint; /* for the log */
+    struct endpoint_state *endpoint; /* counted as active while not NULL */
+    struct str last_endpoint;        /* for the log: its address, when it is let go */
     size_t endpoint_index, avoid;
     struct list wait; /* in a pool's waiters */
     struct pool *pool;

@@ -13,8 +13,9 @@ static void release_endpoint(struct exchange *x)
 {
     if (!x->endpoint)
         return;
-    atomic_fetch_sub_explicit(&x->endpoint->active, 1, memory_order_relaxed);
-    x->endpoint = NULL;
+    x->last_endpoint = arena_try_str(&x->arena, x->endpoint->address);
+    atomic_fetch_sub_explicit(&x->endpoint->active, 1, memory_order_release);
+    x->endpoint = NULL; /* it may be gone next */
     x->t_up_total += loop_now(x->w->loop) - x->t_try;
 }
 
@@ -110,7 +111,6 @@ static void try_next(struct exchange *x)
     }
     x->endpoint_index = i;
     x->endpoint = x->view->set->v[i].state;
-    x->last_endpoint = x->endpoint;
     atomic_fetch_add_explicit(&x->endpoint->active, 1, memory_order_relaxed);
     x->tries++;
     x->t_try = now;

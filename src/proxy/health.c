@@ -258,6 +258,7 @@ static void probe_free(struct probe *p, bool forget)
     timer_fini(p->h->proxy->loop, &p->timer);
     if (forget)
         atomic_store(&p->e->unhealthy, 0); /* nobody looks any more */
+    endpoint_unuse(p->e);
     list_del(&p->link);
     mem_free(p);
 }
@@ -291,6 +292,7 @@ static void follow_set(struct health_checker *h)
             p = NEW(struct probe);
             p->h = h;
             p->e = set->v[i].state;
+            endpoint_use(p->e);
             timer_init(&p->timer, on_probe_timer);
             list_add_tail(&h->probes, &p->link);
             timer_set(h->proxy->loop, &p->timer, loop_now(h->proxy->loop) + 1);
@@ -391,11 +393,12 @@ static void keep_checker(struct health_checker *h, const struct cluster_runtime 
 
 static void stop_unused(struct cluster_state *s, void *arg)
 {
-    const uint64_t *generation = arg;
-    if (s->seen != *generation) {
-        health_stop(s);
-        dns_endpoints_stop(s);
-    }
+    struct proxy *p = arg;
+    if (s->seen == atomic_load(&p->generation))
+        return;
+    health_stop(s);
+    dns_endpoints_stop(s);
+    cluster_forget(p, s);
 }
 
 void health_adopt(struct proxy *p, struct runtime *r)
@@ -412,5 +415,5 @@ void health_adopt(struct proxy *p, struct runtime *r)
         if (a)
             start_checker(p, c, a);
     }
-    cluster_states_each(stop_unused, &r->generation);
+    cluster_states_each(stop_unused, p);
 }

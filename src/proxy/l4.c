@@ -22,7 +22,8 @@ struct l4 {
     const struct backend *backend;
     struct cluster_view *view;
     struct endpoint_state *endpoint;
-    const struct endpoint_state *last_endpoint;
+    char last_endpoint[ADDR_TEXT_MAX]; /* its address, for the log */
+    size_t last_n;
     struct str route;
     struct buf hello; /* what came before there was an upstream */
     size_t avoid;
@@ -71,7 +72,7 @@ static void release_endpoint(struct l4 *x)
 {
     if (x->counted) {
         atomic_fetch_sub_explicit(&x->view->state->connections, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&x->endpoint->active, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&x->endpoint->active, 1, memory_order_release);
     }
     x->counted = false;
     x->endpoint = NULL;
@@ -104,7 +105,7 @@ static void write_log(struct l4 *x)
         .listener = x->l->name,
         .route = x->route,
         .service = x->backend ? x->backend->cluster->name : STR(""),
-        .endpoint = x->last_endpoint ? x->last_endpoint->address : STR(""),
+        .endpoint = { x->last_endpoint, x->last_n },
         .client = { text, n },
         .sni = { x->sni, x->sni_n },
         .tls = str_from(x->tls),
@@ -190,7 +191,8 @@ static void connect_upstream(struct l4 *x)
     x->tries++;
     x->timed_out = false;
     x->endpoint = x->view->set->v[i].state;
-    x->last_endpoint = x->endpoint;
+    x->last_n = x->endpoint->address.n;
+    memcpy(x->last_endpoint, x->endpoint->address.p, x->last_n);
     x->counted = true;
     atomic_fetch_add_explicit(&x->endpoint->active, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&x->endpoint->requests, 1, memory_order_relaxed);

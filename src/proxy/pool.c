@@ -40,8 +40,8 @@ static uint32_t waiting_in(const struct pool *p)
     return length(&p->waiters);
 }
 
-struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
-                      const struct endpoint_state *e, const struct policy_set *policy)
+struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, struct endpoint_state *e,
+                      const struct policy_set *policy)
 {
     char key[POOL_KEY_MAX];
     int n = snprintf(key, sizeof(key), "%.*s|%.*s|%u", STR_FMT(e->key), STR_FMT(rt->tls_key),
@@ -73,6 +73,7 @@ struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
             mem_free(p);
             return NULL;
         }
+        endpoint_use(e);
     }
     if (p->tls != rt->tls) { /* the same identity in a newer world */
         if (p->tls)
@@ -333,6 +334,7 @@ static void pool_free(struct pool *p)
     (void)map_del(&p->w->pools, p->key);
     if (p->tls)
         tls_unref(p->tls);
+    endpoint_unuse(p->endpoint);
     mem_free((void *)p->key.p);
     mem_free(p);
 }
@@ -355,11 +357,12 @@ static void close_idle(struct pool *p)
     }
 }
 
-/* Its endpoint is not in the service's set any more: nobody will ask for the idle ones. */
+/* Its endpoint is not in the service's set any more, or the service is gone: nobody will ask for
+ * the idle ones. */
 static void drop_if_gone(struct pool *p)
 {
     const struct endpoint_set *set = atomic_load_explicit(&p->state->set, memory_order_acquire);
-    if (!set || atomic_load_explicit(&p->endpoint->in_set, memory_order_acquire) >= set->id)
+    if (set && atomic_load_explicit(&p->endpoint->in_set, memory_order_acquire) >= set->id)
         return;
     close_idle(p);
 }

@@ -468,6 +468,7 @@ static void on_tick(struct timer *t)
     watchdog_tick(p);
     free_old_bounds(p);
     trim(p);
+    endpoint_states_sweep(p);
     if (p->draining && now > p->drain_deadline + NS_PER_S)
         atomic_store(&p->stop_requested, true);
     if (p->draining && workers_ended(p)) {

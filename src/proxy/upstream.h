@@ -6,13 +6,15 @@
 #include "lb/lb.h"
 #include "proxy/worker.h"
 
-/* ---- process-wide (upstream_state.c): atomics, never freed while the process runs; bounded by the
- * endpoints ever configured ---- */
+/* ---- process-wide (upstream_state.c): atomics ---- */
+/* Found by name and address, so that a change keeps what is known. Goes when nobody can reach it:
+ * it is in no set, has no pool, no check and no request under way. */
 struct endpoint_state {
     struct str key;       /* "shop|127.0.0.1:9001", "shop|a.example|127.0.0.1:9001" */
     struct str address;   /* text, for logs */
     const char *tls_name; /* asked for and found in its certificate; NULL: the context's */
     union addr addr;
+    _Atomic uint32_t users;            /* sets, pools, checks */
     _Atomic uint32_t active;           /* requests under way */
     _Atomic uint32_t failures;         /* consecutive */
     _Atomic uint32_t ejections;        /* so far, falls with time */
@@ -50,15 +52,22 @@ struct cluster_state {
 };
 struct cluster_state *cluster_state_get(struct str name); /* main thread */
 /* tls_name: "" = that of the service's context. Addresses of two names are two endpoints. */
+void endpoint_use(struct endpoint_state *e);   /* any thread that can reach it */
+void endpoint_unuse(struct endpoint_state *e); /* it may be gone with the next turn */
 struct endpoint_state *endpoint_state_get(struct str cluster, struct str tls_name,
                                           const union addr *a);
 struct cluster_runtime;
+/* Frees endpoints that nobody can reach, when there are many more than the last time. Main thread,
+ * now and then. */
+void endpoint_states_sweep(struct proxy *p);
 /* The endpoints of c from now on; what was before is retired. Main thread. */
 void cluster_set_endpoints(struct proxy *p, struct cluster_runtime *c, const struct endpoint_ref *v,
                            size_t n, const char *error);
 /* c is of the newest world: its endpoints are those that are checked, shown and kept. Main thread.
  */
 void cluster_publish(struct proxy *p, const struct cluster_runtime *c);
+/* No world names s any more. Main thread. */
+void cluster_forget(struct proxy *p, struct cluster_state *s);
 void endpoint_set_unref(struct endpoint_set *s); /* NULL is fine; any thread */
 /* A try ended. Passive ejection is decided here. Any worker. */
 void endpoint_report(struct cluster_state *c, struct endpoint_state *e,
@@ -110,7 +119,7 @@ struct pool {
     struct str key; /* address|tls identity|protocol */
     struct worker *w;
     union addr addr;
-    const struct endpoint_state *endpoint;
+    struct endpoint_state *endpoint;
     struct tls_ctx *tls;
     struct cluster_state *state; /* whose breaker it counts in */
     struct list idle;            /* h1 connections, most recently used first */
@@ -124,8 +133,8 @@ struct pool {
     uint8_t proto;
 };
 struct exchange;
-struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt,
-                      const struct endpoint_state *e, const struct policy_set *policy);
+struct pool *pool_get(struct worker *w, const struct cluster_runtime *rt, struct endpoint_state *e,
+                      const struct policy_set *policy);
 /* A connection for x: at once (returned), or later through exchange_connected /
  * exchange_connect_failed. ret_wait says which; NULL and false: the breaker is open. */
 struct http_client *pool_acquire(struct pool *p, struct exchange *x,

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { EJECTION_FACTOR_MAX = 10 };
+enum { EJECTION_FACTOR_MAX = 10, SWEEP_FROM = 64, SWEPT_AT_ONCE = 512, SWEEPS_A_TURN = 16 };
 static const int64_t EJECTION_MAX_NS = 300 * NS_PER_S;
 
 static struct map clusters, endpoints;
@@ -50,6 +50,59 @@ struct endpoint_state *endpoint_state_get(struct str cluster, struct str tls_nam
     return e;
 }
 
+void endpoint_use(struct endpoint_state *e)
+{
+    atomic_fetch_add_explicit(&e->users, 1, memory_order_relaxed);
+}
+
+void endpoint_unuse(struct endpoint_state *e)
+{
+    atomic_fetch_sub_explicit(&e->users, 1, memory_order_acq_rel);
+}
+
+static void endpoint_free(void *arg)
+{
+    struct endpoint_state *e = arg;
+    mem_free((void *)(uintptr_t)e->tls_name);
+    mem_free((void *)e->key.p);
+    mem_free(e);
+}
+
+/* A set that a worker still reads keeps its users until every worker has turned, and a request that
+ * chose an endpoint there is active before that: without both nobody has a way to it. */
+static bool reachable(const struct endpoint_state *e)
+{
+    return atomic_load_explicit(&e->users, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&e->active, memory_order_acquire) > 0;
+}
+
+static size_t sweep_some(struct proxy *p)
+{
+    struct endpoint_state *gone[SWEPT_AT_ONCE]; /* the map must not change under the iteration */
+    size_t i = 0, n = 0;
+    for (struct map_slot *m = map_next(&endpoints, &i); m && n < SWEPT_AT_ONCE;
+         m = map_next(&endpoints, &i))
+        if (!reachable(m->value))
+            gone[n++] = m->value;
+    for (size_t k = 0; k < n; k++) {
+        (void)map_del(&endpoints, gone[k]->key);
+        proxy_retire(p, endpoint_free, gone[k]);
+    }
+    return n;
+}
+
+void endpoint_states_sweep(struct proxy *p)
+{
+    static size_t enough = SWEEP_FROM;
+    if (endpoints.n < enough)
+        return;
+    size_t n = SWEPT_AT_ONCE;
+    for (int i = 0; i < SWEEPS_A_TURN && n == SWEPT_AT_ONCE; i++)
+        n = sweep_some(p);
+    if (n < SWEPT_AT_ONCE)
+        enough = 2 * endpoints.n + SWEEP_FROM;
+}
+
 static bool same_set(const struct endpoint_set *s, const struct endpoint_ref *v, size_t n,
                      const char *error)
 {
@@ -71,6 +124,8 @@ static struct endpoint_set *set_new(const struct endpoint_ref *v, size_t n, cons
     set->error = error;
     if (n)
         memcpy(set->v, v, n * sizeof(*v));
+    for (size_t i = 0; i < n; i++)
+        endpoint_use(v[i].state);
     return set;
 }
 
@@ -82,8 +137,11 @@ static struct endpoint_set *set_ref(struct endpoint_set *s)
 
 void endpoint_set_unref(struct endpoint_set *s)
 {
-    if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
-        mem_free(s);
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < s->n; i++)
+        endpoint_unuse(s->v[i].state);
+    mem_free(s);
 }
 
 static void set_retired(void *set)
@@ -120,6 +178,12 @@ void cluster_publish(struct proxy *p, const struct cluster_runtime *c)
         atomic_store_explicit(&set->v[i].state->in_set, set->id, memory_order_release);
     set_replace(p, &s->set, set_ref(set));
     atomic_fetch_add_explicit(&s->version, 1, memory_order_release);
+}
+
+void cluster_forget(struct proxy *p, struct cluster_state *s)
+{
+    if (atomic_load_explicit(&s->set, memory_order_relaxed))
+        set_replace(p, &s->set, NULL);
 }
 
 bool endpoint_usable(const struct endpoint_state *e, int64_t now)

@@ -107,3 +107,22 @@ def test_each_endpoint_has_its_own_name(env):
     w.reload(documents(["a.up.test:%d" % ups[0].port, "other.test:%d" % ups[0].port]))
     until(lambda: sorted(e["state"] for e in w.endpoints()) == ["healthy", "unhealthy"], lambda: w.endpoints())
     same({c.ask().status for _ in range(6)}, {200})
+
+
+def test_endpoints_that_went_are_forgotten(env):
+    """Five thousand new addresses with every change, services that come and go: what is kept does not grow with what has been."""
+    up = env.upstream()
+
+    def doc(i):
+        return simple(up, more=[service("s%d" % (i % 3), *("127.%d.%d.%d:9" % (1 + i, k // 250, 1 + k % 250) for k in range(5000))),
+                                route("more", rule("s%d" % (i % 3)), hosts=["more.example"])])
+
+    w = env.weir(doc(0), workers=1)
+    for i in range(1, 29):
+        w.reload(doc(i))
+        c = env.client(w.addr())
+        same((c.ask().status, c.ask(host="more.example").status), (200, 502))
+        c.close()
+        if i == 8:
+            before = w.rss()
+    until(lambda: w.rss() < before + (12 << 20), lambda: "memory: %d before, %d now" % (before, w.rss()))
