@@ -317,12 +317,20 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 ? b : b == 0 ? a : a < b ? a : b;
 }
 
+/* Nothing but the service is waited for. */
+static bool awaits_service(const struct exchange *x)
+{
+    return x->state == X_CONNECT || (x->state == X_UPSTREAM && x->req_ended);
+}
+
 static int64_t idle_deadline(const struct exchange *x)
 {
     const struct timeout_section *t = x->policy->timeout;
     int64_t gap = 0;
     if (x->state == X_TUNNEL || x->state == X_RESPONSE)
         gap = t->idle.ns;
+    else if (awaits_service(x)) /* a limit for all of it may be longer: then that counts */
+        gap = t->request.ns ? 0 : t->idle.ns;
     else if (x->state == X_REPLY)
         gap = t->body_idle.ns;
     else if (x->state == X_UPSTREAM && !x->req_ended) /* paused: the upstream does not read */
@@ -374,6 +382,10 @@ void exchange_body_timeout(struct exchange *x)
 
 static void idle_expired(struct exchange *x)
 {
+    if (awaits_service(x)) {
+        exchange_upstream_timeout(x, false);
+        return;
+    }
     if (x->state == X_UPSTREAM && x->down_paused) {
         exchange_upstream_timeout(x, true);
         return;
@@ -498,6 +510,8 @@ static void down_end(struct http_stream *s, const struct headers *trailers)
         x->req_sent = true;
         http_send_end(x->up, trailers);
     }
+    if (x->state == X_UPSTREAM)
+        exchange_arm(x); /* from here on it is the service that is waited for */
 }
 
 static void down_drain(struct http_stream *s)

@@ -113,7 +113,7 @@ static void try_next(struct exchange *x)
     x->endpoint = x->view->set->v[i].state;
     atomic_fetch_add_explicit(&x->endpoint->active, 1, memory_order_relaxed);
     x->tries++;
-    x->t_try = now;
+    x->t_try = x->last_activity = now;
     x->up_status = 0;
     x->deadline_try = p->timeout->per_try.ns ? now + p->timeout->per_try.ns : 0;
     struct pool *pool = upstream_pool(x->w, x->view, i, p);

@@ -11,10 +11,11 @@
 static const struct field timeout_fields[] = {
     FIELD(struct timeout_section, connect, "connect",
           "Connecting to an endpoint, with its TLS handshake.", .def = "5s", .max = DAY),
-    FIELD(
-        struct timeout_section, request, "request",
-        "From the whole request head to the end of the response, all tries together; 0 = no limit.",
-        .def = "60s", .max = DAY),
+    FIELD(struct timeout_section, request, "request",
+          "From the whole request head to the end of the response, all tries together. 0 = no such "
+          "limit: streams, uploads and downloads last as long as bytes come, and idle also limits "
+          "the wait for a response to begin.",
+          .max = DAY),
     FIELD(struct timeout_section, per_try, "perTry",
           "One try with its connecting, until its response begins; not while the client owes its "
           "body. 0 = none.",

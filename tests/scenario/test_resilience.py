@@ -82,6 +82,28 @@ def test_request_time_limit_in_the_body(env):
     same(c.reader.rest(), b"half")
 
 
+def test_without_a_request_time_limit(env):
+    """`idle` limits the wait for the response to begin then; where `request` is set, only that counts."""
+    go_on = threading.Event()
+
+    def patient(x):
+        until(go_on.is_set)
+        return reply(body="late")
+
+    up, late = env.upstream(hang), env.upstream(patient)
+    w = env.weir([gateway(), service("shop", up), service("late", late),
+                  route("r", rule("late", path={"prefix": "/late"}), rule("shop")),
+                  policy("gaps", {"service": "shop"}, timeout={"idle": "150ms"}),
+                  policy("all", {"service": "late"}, timeout={"idle": "150ms", "request": "30s"})])
+
+    patient_client = env.client(w.addr())
+    patient_client.send("GET /late HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    problem(env.client(w.addr()).ask("GET", "/slow"), 504, "upstream-timeout", "http_response_timeout")
+    problem(env.client(w.addr()).ask("POST", "/slow", body=b"x"), 504, "upstream-timeout", "http_response_timeout")
+    go_on.set()
+    same(patient_client.response().body, b"late")
+
+
 def test_connect_time_limit(env):
     hole = Blackhole(env)
     w = env.weir(simple(hole, more=[shop_policy(timeout={"connect": "300ms"})]))

@@ -372,7 +372,7 @@ static void test_merging(void)
         n += compiled.resources.v[i].type == RES_POLICY;
     EXPECT_INT(n, 1);
     GOOD(SITE ROUTE("a", "rules: [{" TO "}]") POLICY("s", "target: {service: shop}"));
-    FIELD_IS("a", "timeout.request", "1m", "default");
+    FIELD_IS("a", "timeout.request", "0", "default");
     provenance_list l;
     EXPECT(!compile_provenance(&compiled, STR("unknown"), &arena, &l));
 }

@@ -50,7 +50,7 @@ static void defaults(void)
     CASE("defaults");
     const struct timeout_section *t = section_defaults(CORE_TIMEOUT);
     EXPECT_INT(t->connect.ns, 5 * NS_PER_S);
-    EXPECT_INT(t->request.ns, 60 * NS_PER_S);
+    EXPECT_INT(t->request.ns, 0);
     EXPECT_INT(t->per_try.ns, 0);
     EXPECT_INT(t->upstream_keep_alive.ns, 55 * NS_PER_S);
     const struct retry_section *r = section_defaults(CORE_RETRY);
