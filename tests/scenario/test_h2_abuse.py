@@ -292,7 +292,7 @@ def test_zero_windows(env):
             except Closed:
                 return
     # INITIAL_WINDOW_SIZE 0
-    w, up, c = offend(env, attack, closes=False, settings=struct.pack(">HI", 4, 0), up=up, more=[edge_policy(timeout={"idle": "1s"})])
+    w, up, c = offend(env, attack, closes=False, settings=struct.pack(">HI", 4, 0), up=up, more=[edge_policy(timeout={"idle": "1s", "request": "60s"})])
     until(lambda: w.service()["activeRequests"] == 0, "streams without a window are ended by the idle time limit")
 
 

@@ -164,7 +164,7 @@ def test_idle_time_limit_of_a_response(env):
         x.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
         hang(x)
 
-    w = env.weir(simple(env.upstream(handler), more=[shop_policy(timeout={"idle": "300ms"})]))
+    w = env.weir(simple(env.upstream(handler), more=[shop_policy(timeout={"idle": "300ms", "request": "60s"})]))
     c = env.client(w.addr())
     c.request()
     c.head()
@@ -181,7 +181,7 @@ def test_upstream_keep_alive_time_limit(env):
 
 def test_a_client_that_does_not_read(env):
     """A response nobody takes is given up after timeout.idle."""
-    w = env.weir(simple(env.upstream(lambda x: reply(body=b"x" * (32 << 20))), more=[shop_policy(timeout={"idle": "500ms"})]))
+    w = env.weir(simple(env.upstream(lambda x: reply(body=b"x" * (32 << 20))), more=[shop_policy(timeout={"idle": "500ms", "request": "60s"})]))
     c = env.client(w.addr(), receive_buffer=4096)
     c.request()
     until(lambda: w.access(why="connection_write_timeout"), "given up")

@@ -398,7 +398,7 @@ def test_request_limit_of_an_h2_connection_holds(env):
 def test_h2_client_that_reads_nothing_is_let_go(env):
     """Large answers to a client that does not read from its socket: the idle time limit ends the connection and frees what was queued."""
     up = env.upstream(lambda x: reply(body=b"x" * (8 << 20)))
-    w = env.weir(simple(up, more=[edge_policy(timeout={"idle": "500ms"})]))
+    w = env.weir(simple(up, more=[edge_policy(timeout={"idle": "500ms", "request": "60s"})]))
     c = RawH2(w.addr(), settings=struct.pack(">HI", 4, 0x7fffffff))
     env.clients.append(c)
     c.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 0x7fff0000 - 65535)))
