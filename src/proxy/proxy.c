@@ -13,11 +13,10 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4, CROWD = 256 };
+enum { FD_RESERVE = 64, LISTEN_BACKLOG = 8192, LAST_TURNS = 4 };
 static const int64_t NAMES_PATIENCE_NS = 2 * NS_PER_S; /* a name server that does not answer must
                                                           not keep a change away for long */
-static const int64_t TRIM_AFTER_NS = 3 * NS_PER_S;
-static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S; /* then it is told */
+static const int64_t SWAP_SLOW_NS = 10 * NS_PER_S;     /* then it is told */
 
 /* ---- sockets ---- */
 static struct str keep_str(struct str s)
@@ -327,69 +326,6 @@ bool proxy_fall_back(struct proxy *p, proxy_load_fn *load, void *arg, struct err
     return take(p, load(arg, NULL, e), e);
 }
 
-/* ---- memory that workers may still read ---- */
-void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr)
-{
-    if (!p->running) {
-        fn(ptr);
-        return;
-    }
-    struct retired *r = NEW(struct retired);
-    r->fn = fn;
-    r->p = ptr;
-    for (unsigned i = 0; i < p->n_workers; i++)
-        r->turns[i] = atomic_load_explicit(&p->workers[i].turns, memory_order_acquire);
-    r->next = p->retired;
-    p->retired = r;
-    proxy_wake_workers(p);
-}
-
-static bool quiescent(const struct proxy *p, const struct retired *r)
-{
-    for (unsigned i = 0; i < p->n_workers; i++)
-        if (atomic_load_explicit(&p->workers[i].turns, memory_order_acquire) < r->turns[i] + 2 &&
-            !atomic_load_explicit(&p->workers_ended[i], memory_order_acquire))
-            return false;
-    return true;
-}
-
-static void free_retired(struct proxy *p)
-{
-    for (struct retired **at = &p->retired; *at;) {
-        struct retired *r = *at;
-        if (!quiescent(p, r)) {
-            at = &r->next;
-            continue;
-        }
-        *at = r->next;
-        r->fn(r->p);
-        mem_free(r);
-    }
-    if (p->retired)
-        proxy_wake_workers(p);
-}
-
-/* What a crowd of connections or an older world used goes back to the system after it: the heap
- * alone keeps all of it as long as anything small lives behind it. */
-static void trim(struct proxy *p)
-{
-    uint32_t now = atomic_load_explicit(&p->connections, memory_order_relaxed),
-             peak = atomic_load_explicit(&p->peak_connections, memory_order_relaxed),
-             worlds = atomic_load_explicit(&p->worlds_gone, memory_order_relaxed);
-    bool crowd_gone = peak >= CROWD && now <= peak / 2;
-    if (crowd_gone)
-        atomic_store_explicit(&p->peak_connections, now, memory_order_relaxed);
-    if ((crowd_gone || worlds != p->worlds_seen) && p->trim_at == 0)
-        p->trim_at = loop_now(p->loop) + TRIM_AFTER_NS; /* workers have given up their spares */
-    p->worlds_seen = worlds;
-    if (p->trim_at == 0 || loop_now(p->loop) < p->trim_at)
-        return;
-    p->trim_at = 0;
-    mem_trim();
-    for (unsigned i = 0; i < p->n_workers; i++)
-        atomic_store_explicit(&p->workers[i].trim, true, memory_order_relaxed);
-}
-
 /* ---- signals, drain ---- */
 static void tell(struct proxy *p, enum proxy_event event, const struct errors *e)
 {
@@ -464,10 +400,10 @@ static void on_tick(struct timer *t)
 {
     struct proxy *p = CONTAINER_OF(t, struct proxy, tick);
     int64_t now = loop_now(p->loop);
-    free_retired(p);
+    proxy_free_retired(p);
     watchdog_tick(p);
     free_old_bounds(p);
-    trim(p);
+    proxy_trim(p);
     endpoint_states_sweep(p);
     if (p->draining && now > p->drain_deadline + NS_PER_S)
         atomic_store(&p->stop_requested, true);
@@ -603,7 +539,7 @@ void proxy_free(struct proxy *p)
             worker_fini(&p->workers[i]);
     if (p->runtime)
         world_unref(p->runtime->world);
-    free_retired(p);
+    proxy_free_retired(p);
     status_free(p->status);
     LIST_FOR_SAFE(it, tmp, &p->bound)
     {

@@ -95,9 +95,15 @@ struct proxy {
     _Atomic bool workers_ended[METRIC_MAX_WORKERS];
     int signals_seen;
 };
-void proxy_retire(struct proxy *p, void (*fn)(void *p),
-                  void *ptr); /* frees ptr after every worker has turned; main thread */
 void proxy_wake_workers(struct proxy *p);
+
+/* reclaim.c: main thread */
+/* fn(ptr) once every worker has turned: none can have it in its hands then. */
+void proxy_retire(struct proxy *p, void (*fn)(void *p), void *ptr);
+void proxy_free_retired(struct proxy *p); /* those whose time has come; now and then */
+/* What a crowd of connections or an older world used goes back to the system some time after it:
+ * the heap alone keeps all of it as long as anything small lives behind it. Now and then. */
+void proxy_trim(struct proxy *p);
 
 /* health.c, dns_endpoints.c: main thread */
 void health_adopt(struct proxy *p, struct runtime *r);
