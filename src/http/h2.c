@@ -36,8 +36,11 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *u
     h->in_block = true;
     h->block = NULL;
     h2_head_begin(&h->head);
-    if (h->sc)
+    if (h->sc) { /* limits of now: the connection may be older than the configuration */
+        h->head_limit = h->sc->srv->conf.h1.head_bytes;
+        h->header_limit = h->sc->srv->conf.h1.headers;
         server_arm(h->sc, h->sc->srv->conf.header);
+    }
     if (f->headers.cat != NGHTTP2_HCAT_REQUEST) {
         h->block = find(h, f->hd.stream_id);
         return 0;

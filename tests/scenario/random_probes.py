@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 
-from h2peers import PREFACE, SETTINGS, H2Upstream, frame
+from h2peers import PREFACE, SETTINGS, H2Client, H2Upstream, frame
 from peers import Closed, H1Client, client_context, reply
 from random_site import HOSTS, PLAIN
 from weirlib import split
@@ -96,6 +96,7 @@ def questions(rnd, site):
                 ask = {"method": rnd.choice(["GET", "GET", "POST"]), "target": path + rnd.choice(["", "/x", "?q=1"]), "host": host, "headers": headers}
                 if ask["method"] == "POST":
                     ask["body"] = b"x" * rnd.choice([0, 7])
+                ask["h2"] = row["protocol"] if row.get("http2", True) and rnd.random() < 0.4 else None
                 out.append((name, row["protocol"], ask))
     return out
 
@@ -105,7 +106,13 @@ def host_of(rnd, pattern):
 
 
 def http_answer(c, ask):
-    r = c.ask(**ask)
+    if ask["h2"]:
+        headers = [(k.lower(), v) for k, v in ask["headers"]]
+        r = c.ask(ask["method"], ask["target"], headers, body=ask.get("body") or None, authority=ask["host"], scheme=ask["h2"])
+        if r.reset is not None:
+            return "reset %d" % r.reset, []
+    else:
+        r = c.ask(**{k: v for k, v in ask.items() if k != "h2"})
     rows = [(k.lower(), v) for k, v in r.headers]
     names = [k for k, _ in rows]
     body = r.body.decode()
@@ -141,21 +148,20 @@ class Prober:
     def __init__(self, w, pair):
         self.w, self.pair, self.kept = w, pair, {}
 
-    def connect(self, address, kind, host):
-        if kind == "http":
-            return H1Client(address)
-        return H1Client(address, client_context(pair=self.pair, alpn=["http/1.1"]), host)
+    def connect(self, address, kind, ask):
+        tls = client_context(pair=self.pair, alpn=["h2" if ask["h2"] else "http/1.1"]) if kind == "https" else None
+        return (H2Client if ask["h2"] else H1Client)(address, tls, ask["host"])
 
     def http(self, address, kind, ask):
-        key = (address, kind, ask["host"])
+        key = (address, kind, ask["host"], ask["h2"])
         for again in (True, False):
             c = self.kept.get(key)
             fresh = c is None
             try:
                 if fresh:
-                    c = self.kept[key] = self.connect(address, kind, ask["host"])
+                    c = self.kept[key] = self.connect(address, kind, ask)
                 r = http_answer(c, ask)
-                if r[0] in (400, 413, 431) or dict(r[1]).get("connection") == "close":
+                if not ask["h2"] and (r[0] in (400, 413, 431) or dict(r[1]).get("connection") == "close"):
                     self.kept.pop(key).close()
                 return r
             except (OSError, Closed) as e:

@@ -1,6 +1,7 @@
 """What outlives a reload because it belongs to an object by its name (docs/life-of-a-change.md), and what does not."""
 import threading
 
+from h2peers import H2Client
 from peers import reply
 from weirlib import gateway, listener, policy, route, rule, same, service, simple, until
 
@@ -114,3 +115,20 @@ def test_totals_go_on(env):
         until(lambda: w.metric("weir_listener_connections_total", listener="edge/web") == 1 and sum(
             v for k, v in w.metrics().items() if k.startswith("http_server_request_duration_seconds_count")) == n, lambda: w.metrics())
         w.reload(objects)
+
+
+def test_limits_of_a_listener_do_not(env):
+    """An open connection has those of the newest documents, with HTTP/2 as with HTTP/1."""
+    up = env.upstream()
+
+    def documents(**limits):
+        return simple(up, more=[policy("p", {"gateway": "edge"}, limits=limits)])
+
+    w = env.weir(documents(headers=8))
+    clients = [env.client(w.addr()), H2Client(w.addr())]
+    env.clients.append(clients[1])
+    many, long = [("x-many", str(i)) for i in range(12)], [("x-long", "v" * 3000)]
+    for limits, headers, status in (({}, many, 200), ({"headers": 20}, many, 200), ({"head": "64KiB"}, long * 8, 200), ({"head": "2KiB"}, long * 3, 431)):
+        w.reload(documents(**limits))
+        for c in clients:
+            same(c.ask("GET", "/", headers).status, status, (limits, c))
