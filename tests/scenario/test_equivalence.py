@@ -15,7 +15,7 @@ from random_yaml import shuffled, with_variables, write_files
 from test_endpoints import Names
 from weirlib import gateway, listener, policy, same, simple, until
 
-STEPS = 4  # reloads of one chain
+STEPS = 3  # reloads of one chain
 
 
 def seeds(fixed):
@@ -163,8 +163,12 @@ def chain(ground, seed, steps):
 
 def test_a_reload_is_a_fresh_start(env):
     ground = Ground(env)
-    for seed in seeds([1, 2, 3]):
+    for seed in seeds([1]):
         chain(ground, seed, STEPS)
+
+
+def test_a_reload_of_a_snapshot_is_a_fresh_start(env):
+    chain(Ground(env), 3, STEPS)
 
 
 # ---- ways of writing ----
@@ -192,14 +196,14 @@ def written(env, objects, seed, times):
 
 def test_however_it_is_written(env):
     ground = Ground(env)
-    for seed in seeds(range(1, 7)):
+    for seed in seeds([1, 2, 3]):
         written(env, ground.site(random.Random(seed)).objects(ground.networks[0]), seed, times=3)
 
 
 def test_documents_and_snapshots_run_the_same(env):
     """weir up FILE, weir up FILES, weir proxy --snapshot, and weir up --data when the documents are refused."""
     ground = Ground(env)
-    for seed in seeds([11, 12]):
+    for seed in seeds([11]):
         rnd = random.Random(seed)
         site = ground.site(rnd)
         objects = [site.objects(n) for n in ground.networks]
@@ -261,11 +265,11 @@ def bent(rnd, objects):
 def test_check_compile_and_reload_agree(env):
     """What weir check takes runs as --print says, but for its addresses; what it refuses changes nothing, for the same reasons."""
     ground = Ground(env)
-    for seed in seeds([21, 22]):
+    for seed in seeds([21]):
         rnd = random.Random(seed)
         objects = ground.site(rnd).objects(ground.networks[0])
         w = ground.weir(quick(objects))
-        for i in range(15):
+        for i in range(12):
             w.write(quick(bent(rnd, objects)))
             what = "seed %d, bent %d" % (seed, i)
             code, _, errors = env.run("check", w.file)
