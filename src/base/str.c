@@ -165,7 +165,7 @@ bool str_to_hex_u64(struct str s, uint64_t *ret)
     return true;
 }
 
-/* A decimal like 12.5 at the front of *s as digits and a power of ten; at most 18 significant
+/* A decimal like 12.5 at the front of *s as digits and a power of ten; at most 19 significant
  * digits, of which at most 18 are places: 10^18 fits where they are multiplied. */
 enum { PLACES_MAX = 18 };
 static bool take_decimal(struct str *s, uint64_t *ret_digits, unsigned *ret_places)
@@ -181,7 +181,7 @@ static bool take_decimal(struct str *s, uint64_t *ret_digits, unsigned *ret_plac
         }
         if (c < '0' || c > '9')
             break;
-        if (v >= UINT64_C(100000000000000000) || places == PLACES_MAX)
+        if (v >= UINT64_C(1000000000000000000) || places == PLACES_MAX)
             return false;
         v = v * 10 + (uint64_t)(c - '0');
         digits++;

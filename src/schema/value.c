@@ -95,22 +95,16 @@ static void print_dur(int64_t ns, char out[64])
     static const struct {
         int64_t ns;
         const char *name;
-    } units[] = { { 3600 * NS_PER_S, "h" },
-                  { 60 * NS_PER_S, "m" },
-                  { NS_PER_S, "s" },
-                  { NS_PER_MS, "ms" },
-                  { NS_PER_US, "us" } };
+    } units[] = { { 3600 * NS_PER_S, "h" }, { 60 * NS_PER_S, "m" }, { NS_PER_S, "s" },
+                  { NS_PER_MS, "ms" },      { NS_PER_US, "us" },    { 1, "ns" } };
     if (ns == 0) {
         snprintf(out, 64, "0");
         return;
     }
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        if (ns % units[i].ns == 0) {
-            snprintf(out, 64, "%lld%s", (long long)(ns / units[i].ns), units[i].name);
-            return;
-        }
-    }
-    snprintf(out, 64, "%lld.%03lldus", (long long)(ns / NS_PER_US), (long long)(ns % NS_PER_US));
+    size_t i = 0;
+    while (ns % units[i].ns != 0)
+        i++;
+    snprintf(out, 64, "%lld%s", (long long)(ns / units[i].ns), units[i].name);
 }
 
 static void print_bytes(int64_t n, char out[64])

@@ -333,9 +333,9 @@ static void printing(void)
         STR("{\"requests\":1,\"window\":\"1s\",\"key\":\"clientAddress\",\"dryRun\":false}"));
 
     CASE("units print exactly");
-    static const char *const durs[] = {
-        "0", "1us", "1.500us", "1001us", "250ms", "61s", "2m", "36h"
-    };
+    static const char *const durs[] = { "0",      "1us",   "1500ns",
+                                        "1001us", "250ms", "61s",
+                                        "2m",     "36h",   "6744073709000000200ns" };
     for (size_t i = 0; i < ARRAY_LEN(durs); i++) {
         struct limit d = { .requests = 1 };
         EXPECT(str_to_dur(str_from(durs[i]), &d.window));
