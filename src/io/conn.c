@@ -227,13 +227,13 @@ static void conn_read(struct conn *c, uint32_t ev)
         ssize_t n = sys_recv(c->fd, buf, CONN_RECV_MAX);
         if (n > 0) {
             conn_take(c, buf, (size_t)n);
-        } else if (n == 0) {
+        } else if (n == 0 && !(c->flags & CONN_F_BROKEN)) {
             conn_peer_fin(c);
             return;
-        } else if (errno == EINTR) {
+        } else if (n < 0 && errno == EINTR) {
             continue;
         } else {
-            if (errno != EAGAIN && errno != EWOULDBLOCK)
+            if (c->flags & CONN_F_BROKEN || (errno != EAGAIN && errno != EWOULDBLOCK))
                 conn_fail(c, IO_RESET);
             return;
         }
@@ -243,6 +243,15 @@ static void conn_read(struct conn *c, uint32_t ev)
         if (n < CONN_RECV_MAX && !(ev & (EPOLLRDHUP | EPOLLHUP)))
             return;
     }
+}
+
+void conn_read_last(struct conn *c)
+{
+    if (c->flags & (CONN_F_DEAD | CONN_F_PAUSED))
+        return; /* resuming comes back to it */
+    conn_read(c, EPOLLHUP);
+    if (!(c->flags & (CONN_F_DEAD | CONN_F_PAUSED)))
+        conn_mark(c);
 }
 
 static void conn_connected(struct conn *c, uint32_t ev)
@@ -346,7 +355,7 @@ bool conn_connect(struct conn *c, struct loop *l, const union addr *to, struct t
     if (c->fd < 0)
         return false;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    c->flags = CONN_F_CONNECTING;
+    c->flags = CONN_F_CONNECTING | CONN_F_DIALED;
     bool refused = sys_connect(c->fd, to) != 0 && errno != EINPROGRESS && errno != EINTR;
     if (!conn_begin(c, ctx, sni, CONN_EV_OUT))
         return false;

@@ -10,13 +10,25 @@ enum {
     SEND_IOV = 16,
 };
 
+/* A service that wants no more of a request answers and closes: the reset is met by whoever writes
+ * first, while the answer waits to be read. */
+static void conn_break(struct conn *c)
+{
+    if ((c->flags & (CONN_F_DIALED | CONN_F_CLOSING | CONN_F_EOF)) != CONN_F_DIALED) {
+        conn_fail(c, IO_RESET);
+        return;
+    }
+    c->flags |= CONN_F_BROKEN;
+    conn_mark(c);
+}
+
 /* False: the kernel took less than all, or the connection failed. */
 static bool conn_sent(struct conn *c, ssize_t sent, size_t wanted)
 {
     if (sent == (ssize_t)wanted)
         return true;
     if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-        conn_fail(c, IO_RESET);
+        conn_break(c);
     else
         c->flags |= CONN_F_BLOCKED;
     return false;
@@ -45,7 +57,8 @@ void conn_send(struct conn *c)
     size_t total;
     if (c->tls)
         conn_tls_ops_of(c)->flush(c);
-    while (c->out.head && !(c->flags & (CONN_F_BLOCKED | CONN_F_CONNECTING | CONN_F_DEAD))) {
+    while (c->out.head &&
+           !(c->flags & (CONN_F_BLOCKED | CONN_F_CONNECTING | CONN_F_DEAD | CONN_F_BROKEN))) {
         const struct chunk *k = c->out.head;
         ssize_t sent;
         if (LIKELY(!k->next)) {
@@ -111,7 +124,8 @@ static inline struct chunk_queue *queue_of(struct conn *c)
 
 char *conn_room(struct conn *c, size_t *ret_n)
 {
-    struct chunk_queue *q = c->flags & (CONN_F_CLOSING | CONN_F_FIN) ? NULL : queue_of(c);
+    struct chunk_queue *q =
+        c->flags & (CONN_F_CLOSING | CONN_F_FIN | CONN_F_BROKEN) ? NULL : queue_of(c);
     *ret_n = 0;
     if (!q)
         return NULL;
@@ -137,7 +151,7 @@ bool conn_wrote(struct conn *c, size_t n)
 bool conn_write(struct conn *c, const void *p, size_t n)
 {
     const char *at = p;
-    if (c->flags & (CONN_F_CLOSING | CONN_F_FIN))
+    if (c->flags & (CONN_F_CLOSING | CONN_F_FIN | CONN_F_BROKEN))
         return true;
     if (c->tls) {
         if (n > 0 && !conn_tls_ops_of(c)->write(c, at, n))
@@ -148,7 +162,7 @@ bool conn_write(struct conn *c, const void *p, size_t n)
         size_t sent = conn_direct(c, at, n);
         at += sent;
         n -= sent;
-        if (n > 0 && !(c->flags & CONN_F_DEAD))
+        if (n > 0 && !(c->flags & (CONN_F_DEAD | CONN_F_BROKEN)))
             conn_queue(c, at, n);
     } else if (n > 0) {
         conn_queue(c, at, n);
@@ -181,7 +195,7 @@ static void conn_fin(struct conn *c)
 static void conn_push(struct conn *c)
 {
     conn_send(c);
-    if (c->flags & (CONN_F_DEAD | CONN_F_CONNECTING))
+    if (c->flags & (CONN_F_DEAD | CONN_F_CONNECTING | CONN_F_BROKEN))
         return;
     if ((c->flags & (CONN_F_FIN | CONN_F_FIN_SENT)) == CONN_F_FIN && c->out_n == 0)
         conn_fin(c);
@@ -201,6 +215,8 @@ void conn_flush(struct conn *c)
 static void conn_flush_one(struct conn *c)
 {
     conn_push(c);
+    if (UNLIKELY(c->flags & CONN_F_BROKEN))
+        conn_read_last(c);
     if (!(c->flags & (CONN_F_DEAD | CONN_F_CLOSING)) && (c->flags & CONN_F_OVER) &&
         c->out_n <= CONN_LOW) {
         c->flags &= (uint16_t)~CONN_F_OVER;

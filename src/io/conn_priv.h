@@ -17,8 +17,10 @@ enum {
     CONN_F_NOTIFIED = 512, /* close_notify is queued */
     CONN_F_CLOSING = 1024, /* conn_close or a failure: no callback but on_close */
     CONN_F_NO_LINGER = 2048,
-    CONN_F_DEAD = 4096,  /* in the loop's closed list */
-    CONN_F_TIMED = 8192, /* linger.timed holds a running timer */
+    CONN_F_DEAD = 4096,    /* in the loop's closed list */
+    CONN_F_TIMED = 8192,   /* linger.timed holds a running timer */
+    CONN_F_DIALED = 16384, /* we asked for it */
+    CONN_F_BROKEN = 32768, /* writing failed; what the peer had said before is still read */
 };
 enum { CONN_EV_REG = 1, CONN_EV_IN = 2, CONN_EV_OUT = 4 }; /* of conn.events */
 
@@ -27,6 +29,7 @@ static inline const struct conn_tls_ops *conn_tls_ops_of(const struct conn *c)
     return c->tls ? ((const struct tls_head *)(const void *)c->tls)->ops : NULL;
 }
 void conn_mark(struct conn *c);
+void conn_read_last(struct conn *c); /* of one that is broken, at the end of a turn */
 void conn_interest(struct conn *c);
 void conn_fail(struct conn *c, enum io_err why);
 void conn_after_fin(struct conn *c);

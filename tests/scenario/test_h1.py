@@ -1,4 +1,5 @@
 """HTTP/1.1 from client to upstream: framing, connections, bodies both ways, what is forwarded and what is not."""
+import contextlib
 import socket
 import threading
 import time
@@ -512,6 +513,31 @@ def test_early_answer_while_the_upload_goes_on(env):
     except OSError:
         return  # closed under the upload: the client has its answer
     c.closed()
+
+
+def test_early_answer_before_a_reset(env):
+    """The upstream answers and closes with the upload unread, which resets the connection: the answer is what the client gets, not that writing failed."""
+    def script(sock, number):
+        Reader(sock).until(b"\r\n\r\n")
+        sock.recv(65536)
+        sock.sendall(reply(413, "too much", headers=[("Connection", "close")]))
+        sock.close()
+
+    def pour(c):
+        with contextlib.suppress(OSError):
+            for _ in range(20 * 16):
+                c.send(b"x" * 65536)
+
+    w = env.weir(simple(env.raw_upstream(script)))
+    for _ in range(20):
+        c = env.client(w.addr())
+        c.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: %d\r\n\r\n" % (20 * MB))
+        pouring = threading.Thread(target=pour, args=(c,))
+        pouring.start()
+        same(c.head().status, 413)
+        c.close()
+        pouring.join()
+    same(w.wait_access(20)[0]["status"], 413)
 
 
 def test_early_answer_and_full_upload(env):
