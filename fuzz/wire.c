@@ -38,9 +38,10 @@ static void again(const resource_list *l, struct arena *a, struct errors *e)
     buf_fini(&b);
 }
 
-static void released(void *hold)
+static void count_used(void *arg, struct str bytes)
 {
-    ++*(int *)hold;
+    (void)bytes;
+    ++*(size_t *)arg;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,16 +60,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&a, 0, 0);
     errors_init(&e, &a);
     if (wire_snapshot_read(in, true, &a, &l, &e, STR("f")) && l.n < 4096) {
-        int n = 0;
-        size_t total = 0;
+        size_t n = 0, total = 0;
         for (size_t i = 0; i < l.n; i++) {
             CHECK(inside(in, l.v[i].name) && inside(in, l.v[i].bytes));
             total += l.v[i].name.n + l.v[i].bytes.n;
         }
         if (total < (8 << 20)) /* entries may share bytes */
             again(&l, &a, &e);
-        struct world *w = world_build(
-            &(struct world_input){ .resources = &l, .release = released, .hold = &n }, NULL, &e);
+        struct world_input first = { .resources = &l, .used = count_used, .used_arg = &n };
+        struct world *w = world_build(&first, NULL, &e);
         CHECK(!w == errors_any(&e));
         struct world *next =
             w ? world_build(&(struct world_input){ .resources = &l }, w, &e) : NULL;
@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         world_unref(w);
         world_unref(next);
-        CHECK(n == 1);
+        CHECK(n == l.n);
     } else {
         CHECK(errors_any(&e) || l.n >= 4096);
     }

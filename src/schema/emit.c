@@ -194,7 +194,7 @@ static void scalar_schema(struct emit *m, const struct field *f, struct node *n)
         set_types(m, n, "string", "number");
         set(m, n, "minimum", node_int(m->a, 0));
         set(m, n, "maximum", node_int(m->a, 0));
-        set_pattern(m, n, "^(0|[0-9]+(\\.[0-9]+)?(us|ms|s|m|h))$");
+        set_pattern(m, n, "^(0|[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h|d))$");
         break;
     case T_BYTES:
         set_types(m, n, "string", "integer");
