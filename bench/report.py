@@ -14,6 +14,8 @@ ENOUGH = 9  # pairs
 WHY = {
     "P20": "a swap builds the new routes beside the old ones, which are given back when the last request that began with them has ended; the two "
            "share nothing.",
+    "P21": "not known for sure. Memory is the suspect (5,000 routes of 1,000 hosts pass through the caches, one route stays in them); it takes "
+           "hardware counters to tell.",
 }
 
 
