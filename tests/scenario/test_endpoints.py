@@ -121,11 +121,12 @@ def test_endpoints_that_went_are_forgotten(env):
                                 route("more", rule("s%d" % (i % 3)), hosts=["more.example"])])
 
     w = env.weir(doc(0), workers=1)
-    for i in range(1, 21):
+    for i in range(1, 41):  # kept for good they would be 40 MB under a sanitizer, whose own memory goes up and down by 10
         w.reload(doc(i))
         c = env.client(w.addr())
         same((c.ask().status, c.ask(host="more.example").status), (200, 502))
         c.close()
         if i == 6:
             before = w.rss()
-    until(lambda: w.rss() < before + (8 << 20), lambda: "memory: %d before, %d now" % (before, w.rss()))
+    bound = (24 if w.sanitized() else 8) << 20
+    until(lambda: w.rss() < before + bound, lambda: "memory: %d before, %d now" % (before, w.rss()))
